@@ -1,0 +1,1 @@
+"""The laboratory: trajectories, measures, guards, statistics, and the report that shows them."""
