@@ -77,13 +77,13 @@ class Gaussians:
         if len(widths) > 1:
             raise ValueError(f"Gaussians.cat needs equal feature counts; got {sorted(map(str, widths))}.")
         coefficients = max(part.sh.shape[1] for part in parts)
-        columns: dict[str, Tensor | None] = {}
+        columns: dict[str, Any] = {}
         for field in fields(Gaussians):
             values = [getattr(part, field.name) for part in parts]
             if field.name == "sh":
                 values = [pad_sh(value, coefficients) for value in values]
             columns[field.name] = None if values[0] is None else torch.cat(values)
-        return Gaussians(**columns)  # type: ignore[arg-type]
+        return Gaussians(**columns)
 
     def __len__(self) -> int:
         return self.means.shape[0]
@@ -128,10 +128,10 @@ class Gaussians:
         )
 
     def _map(self, function: Any) -> Gaussians:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Gaussians(
-            **{name: None if value is None else function(value) for name, value in values.items()}
-        )
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            values[name] = None if value is None else function(value)
+        return Gaussians(**values)
 
 
 def pad_sh(sh: Float[Tensor, "N K 3"], coefficients: int) -> Float[Tensor, "N L 3"]:

@@ -1,0 +1,50 @@
+"""Other tools' conventions into ours and back: camera axes, pixel centres, quaternion order. Nowhere else.
+
+Ours: OpenCV camera axes, world to camera, first pixel centre at (0.5, 0.5), wxyz.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .transforms import invert_rigid
+
+
+def w2c_from_opengl_c2w(c2w: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4 4"]:
+    """From OpenGL, Blender and NeRF: camera to world, +x right, +y up, the camera looks along -z."""
+    return invert_rigid(c2w @ _flip_y_and_z(c2w))
+
+
+def opengl_c2w_from_w2c(w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4 4"]:
+    """To OpenGL, Blender and NeRF."""
+    return invert_rigid(w2c) @ _flip_y_and_z(w2c)
+
+
+def K_from_integer_centers(K: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
+    """From tools that put the first pixel's centre at (0, 0): OpenCV, Open3D, Middlebury's calib.txt."""
+    return K + _half_pixel(K)
+
+
+def K_to_integer_centers(K: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
+    """To tools that put the first pixel's centre at (0, 0)."""
+    return K - _half_pixel(K)
+
+
+def wxyz_from_xyzw(quats: Float[Tensor, "*S 4"]) -> Float[Tensor, "*S 4"]:
+    """From SciPy, ROS, glTF and most engines."""
+    return quats.roll(1, dims=-1)
+
+
+def xyzw_from_wxyz(quats: Float[Tensor, "*S 4"]) -> Float[Tensor, "*S 4"]:
+    """To SciPy, ROS, glTF and most engines."""
+    return quats.roll(-1, dims=-1)
+
+
+def _flip_y_and_z(like: Tensor) -> Tensor:
+    return torch.diag(like.new_tensor([1.0, -1.0, -1.0, 1.0]))
+
+
+def _half_pixel(like: Tensor) -> Tensor:
+    return like.new_tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])

@@ -1,0 +1,111 @@
+"""The readable rasterizer: plain torch, differentiable, any device and float type; the tests' oracle.
+
+The image is cut into small tiles; in each, every splat that can reach it is evaluated at every pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .camera import Camera
+from .gaussians import Gaussians
+from .geometry import matrix_from_quats, pixel_grid
+from .rasterize import DILATION, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, NEAR, RenderOutput
+from .spherical_harmonics import evaluate_sh
+
+TILE = 16
+
+
+@dataclass(frozen=True)
+class Splats:
+    """Visible Gaussians on the image plane, nearest first. conics: xx, xy, yy of the inverse 2D covariance.
+    reach: half width and half height in pixels of the box outside which alpha < 1/255."""
+
+    pixels: Float[Tensor, "M 2"]
+    conics: Float[Tensor, "M 3"]
+    opacities: Float[Tensor, " M"]
+    reach: Float[Tensor, "M 2"]
+    channels: Float[Tensor, "M C"]
+
+
+def rasterize_torch(gaussians: Gaussians, cameras: Camera) -> RenderOutput:
+    """The Gaussians from cameras [V], over black; gradients reach every tensor of both."""
+    composited = torch.stack([_composite_image(gaussians, cameras[i]) for i in range(len(cameras))])
+    extra = 0 if gaussians.features is None else gaussians.features.shape[1]
+    rgb, features, depth_sum, alpha = composited.split([3, extra, 1, 1], dim=-1)
+    alpha, depth_sum = alpha.squeeze(-1), depth_sum.squeeze(-1)
+    depth = torch.where(alpha > 0.5, depth_sum / alpha.clamp(min=0.5), torch.zeros_like(alpha))
+    return RenderOutput(rgb, alpha, depth, None if gaussians.features is None else features)
+
+
+def project_gaussians(gaussians: Gaussians, camera: Camera) -> Splats:
+    """EWA projection of the Gaussians in front of one camera. Source: Zwicker et al. 2001, as in gsplat."""
+    rotation, translation = camera.w2c[:3, :3], camera.w2c[:3, 3]
+    x, y, z = (gaussians.means @ rotation.T + translation).unbind(-1)
+    in_front = z > NEAR
+    z = torch.where(in_front, z, torch.ones_like(z))
+    fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
+
+    # The Jacobian is frozen 15 % of the image size outside of the image, where the projection is too curved.
+    margin_x, margin_y = 0.15 * camera.width / fx, 0.15 * camera.height / fy
+    slope_x = (x / z).clamp(-cx / fx - margin_x, (camera.width - cx) / fx + margin_x)
+    slope_y = (y / z).clamp(-cy / fy - margin_y, (camera.height - cy) / fy + margin_y)
+    zero = torch.zeros_like(z)
+    jacobian = torch.stack(
+        [
+            torch.stack([fx / z, zero, -fx / z * slope_x], dim=-1),
+            torch.stack([zero, fy / z, -fy / z * slope_y], dim=-1),
+        ],
+        dim=-2,
+    )
+    # A square root of the 2D covariance: pixels <- camera <- world <- the Gaussian's axes.
+    root = jacobian @ rotation @ (matrix_from_quats(gaussians.quats) * gaussians.scales[:, None, :])
+    covariance = root @ root.transpose(-1, -2)
+    xx, yy, xy = covariance[:, 0, 0] + DILATION, covariance[:, 1, 1] + DILATION, covariance[:, 0, 1]
+    determinant = xx * yy - xy * xy
+
+    pixels = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
+    conics = torch.stack([yy, -xy, xx], dim=-1) / determinant.clamp(min=1e-10)[:, None]
+    with torch.no_grad():
+        cutoff = 2 * torch.log((gaussians.opacities / MIN_ALPHA).clamp(min=1))
+        reach = (torch.stack([xx, yy], dim=-1) * cutoff[:, None]).sqrt()
+        visible = in_front & (determinant > 0) & (gaussians.opacities >= MIN_ALPHA)
+        order = torch.argsort(z, stable=True)
+        order = order[visible[order]]
+    rgb = evaluate_sh(gaussians.sh, gaussians.means - camera.center)
+    features = gaussians.means[:, :0] if gaussians.features is None else gaussians.features
+    channels = torch.cat([rgb, features, z[:, None]], dim=-1)
+    return Splats(pixels[order], conics[order], gaussians.opacities[order], reach[order], channels[order])
+
+
+def _composite_image(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "H W D"]:
+    """All channels and, last, alpha."""
+    splats = project_gaussians(gaussians, camera)
+    grid = pixel_grid(camera.width, camera.height, device=camera.device, dtype=camera.dtype)
+    rows = []
+    for band in grid.split(TILE, dim=0):
+        tiles = []
+        for tile in band.split(TILE, dim=1):
+            reaches = (splats.pixels + splats.reach >= tile[0, 0]).all(dim=-1)
+            reaches &= (splats.pixels - splats.reach <= tile[-1, -1]).all(dim=-1)
+            tiles.append(_composite_tile(splats, reaches.nonzero().squeeze(-1), tile))
+        rows.append(torch.cat(tiles, dim=1))
+    return torch.cat(rows, dim=0)
+
+
+def _composite_tile(splats: Splats, reaching: Tensor, tile: Float[Tensor, "h w 2"]) -> Float[Tensor, "h w D"]:
+    """Front-to-back compositing of the splats with these (ordered) indices at every pixel of a tile."""
+    dx, dy = (tile[:, :, None, :] - splats.pixels[reaching]).unbind(-1)
+    xx, xy, yy = splats.conics[reaching].unbind(-1)
+    exponent = -0.5 * (xx * dx * dx + yy * dy * dy) - xy * dx * dy
+    alpha = (splats.opacities[reaching] * exponent.exp()).clamp(max=MAX_ALPHA)
+    alpha = torch.where(alpha >= MIN_ALPHA, alpha, torch.zeros_like(alpha))
+    # Transmittance only falls, so everything from the first splat that would end a pixel is left out.
+    after = torch.cumprod(1 - alpha, dim=-1)
+    before = torch.cat([torch.ones_like(after[..., :1]), after[..., :-1]], dim=-1)
+    weights = torch.where(after > MIN_TRANSMITTANCE, alpha * before, torch.zeros_like(alpha))
+    return torch.cat([weights @ splats.channels[reaching], weights.sum(dim=-1, keepdim=True)], dim=-1)
