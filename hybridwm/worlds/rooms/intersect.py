@@ -1,0 +1,77 @@
+"""How far rays go: nearest hits on the room itself and on padded boxes, vertical cylinders and balls.
+
+Shapes: E rooms, V cameras each, R rays each; directions have camera z = 1, so ray parameters are depths.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+NONE = 1e9  # metres: no hit
+NEAR = 1e-4  # metres
+
+
+def axes(vectors: Float[Tensor, "*N 3"]) -> tuple[Tensor, Tensor, Tensor]:
+    return vectors[..., 0], vectors[..., 1], vectors[..., 2]
+
+
+def nearest(hits: Float[Tensor, "E N V R"]) -> tuple[Tensor, Tensor]:
+    depth, index = hits.min(dim=1)
+    return depth, index
+
+
+def hit_room(size: Float[Tensor, "E 3"], o, d) -> Tensor:
+    """Depth at which rays from inside leave the room [E, V, R]. o: three [E, V, 1]; d: three [E, V, R]."""
+    halves = [x[:, None, None] / 2 for x in size.unbind(-1)]
+    middle = (o[0], o[1], o[2] - halves[2])
+    leave = [(h - p * q.sign()) / q.abs() for p, q, h in zip(middle, d, halves, strict=True)]
+    return torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
+
+
+def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
+    """Nearest entry into any box, and its index. o: three [E, V, 1]; d: three [E, V, R]."""
+    cx, cy, cz, hx, hy, hz, yaw = (x[:, :, None, None] for x in boxes.unbind(-1))
+    c, s = yaw.cos(), yaw.sin()
+    px, py, pz = (o[k][:, None] - p for k, p in enumerate((cx, cy, cz)))
+    dx, dy = d[0][:, None], d[1][:, None]
+    inverse = (1 / (c * dx + s * dy), 1 / (c * dy - s * dx), (1 / d[2])[:, None])
+    near, far = None, None
+    for inv, p, h in zip(inverse, (c * px + s * py, c * py - s * px, pz), (hx, hy, hz), strict=True):
+        middle, reach = inv * p, inv.abs() * h  # the slab is entered at -middle - reach and left at reach - middle
+        enter, leave = -middle - reach, reach - middle
+        near = enter if near is None else torch.maximum(near, enter)
+        far = leave if far is None else torch.minimum(far, leave)
+    return nearest(torch.where((near <= far) & (near > NEAR), near, NONE))
+
+
+def hit_cylinders(cylinders: Float[Tensor, "E C 5"], o, d) -> tuple[Tensor, Tensor]:
+    """Nearest hit on the sides or caps of vertical cylinders, and its index."""
+    cx, cy, z0, z1, r = (x[:, :, None, None] for x in cylinders.unbind(-1))
+    px, py, pz = o[0][:, None] - cx, o[1][:, None] - cy, o[2][:, None]
+    dx, dy, dz = (x[:, None] for x in d)
+    a = dx * dx + dy * dy
+    b = px * dx + py * dy
+    root = b * b - a * (px * px + py * py - r * r)
+    reach = root.clamp(min=0).sqrt()
+    enter, leave = (-b - reach) / a, (reach - b) / a
+    inv = 1 / dz
+    t0, t1 = (z0 - pz) * inv, (z1 - pz) * inv
+    near = torch.maximum(enter, torch.minimum(t0, t1))
+    far = torch.minimum(leave, torch.maximum(t0, t1))
+    return nearest(torch.where((root > 0) & (r > 0) & (near <= far) & (near > NEAR), near, NONE))
+
+
+def hit_balls(balls: Float[Tensor, "E S 4"], o, d) -> tuple[Tensor, Tensor]:
+    """Nearest hit on balls, and its index."""
+    cx, cy, cz, r = (x[:, :, None, None] for x in balls.unbind(-1))
+    p = [o[k][:, None] - c for k, c in enumerate((cx, cy, cz))]
+    a = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2])[:, None]
+    b = sum(p[k] * d[k][:, None] for k in range(3))
+    # distance of the centre from the ray, from the foot of the perpendicular: exact where b² - a c would cancel
+    foot = -b / a
+    off = sum((p[k] + foot * d[k][:, None]) ** 2 for k in range(3))
+    root = r * r - off
+    t = foot - (root.clamp(min=0) / a).sqrt()
+    return nearest(torch.where((root > 0) & (r > 0) & (t > NEAR), t, NONE))

@@ -1,0 +1,90 @@
+"""The rooms' camera: `raycast(rooms, camera)` gives colour and depth, batched over rooms and cameras.
+
+Every colour is a function of the surface point (Lambert light, no highlights), apart from the fading of patterns
+finer than a pixel, so that views agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.camera import Camera
+
+from .layout import RoomBatch
+from .surface import Surface, trace
+from .textures import texture
+
+CPU_WORK = 2**19  # ray-box pairs in one piece of work: what fits a core's cache
+CUDA_WORK = 2**28
+
+
+@dataclass(frozen=True)
+class Raycast:
+    """Images of E rooms from V cameras each."""
+
+    rgb: Float[Tensor, "E V H W 3"]  # 0…1
+    depth: Float[Tensor, "E V H W"]  # metres along the camera's z
+
+
+def light(rooms: RoomBatch, hit: Surface) -> Tensor:
+    """Light that reaches each surface [3, E, V, R]: point lamps, a sky of ambient light, darker corners."""
+    x, y, z = hit.point
+    nx, ny, nz = hit.normal
+    total = rooms.ambient.T[..., None, None] * (1 + 0.22 * nz)
+    for lamp in rooms.lights.unbind(1):
+        lx, ly, lz = (c[:, None, None] for c in lamp[:, :3].unbind(-1))
+        dx, dy, dz = lx - x, ly - y, lz - z
+        square = dx * dx + dy * dy + dz * dz + 1e-4
+        lambert = (nx * dx + ny * dy + nz * dz).clamp(min=0) * square.rsqrt() / (1 + 0.06 * square)
+        total = total + lamp[:, 3:].T[..., None, None] * lambert
+    for p, size in zip((x, y, z - rooms.size[:, 2, None, None] / 2), rooms.size.unbind(-1), strict=True):
+        gap = (size[:, None, None] / 2 - p.abs()).clamp(min=0)
+        total = total * (1 - 0.25 * torch.exp(-gap / 0.22))
+    return total * 1.2
+
+
+def cast(rooms: RoomBatch, origins: Tensor, directions: Tensor, forward: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
+    """Colour [3, E, V, R] and depth [E, V, R] of rays; `focal` [E, V] in pixels."""
+    hit = trace(rooms, origins, directions, forward)
+    E, M, _ = rooms.materials.shape
+    material = hit.material + torch.arange(E, device=hit.material.device)[:, None, None] * M
+    table = rooms.materials.reshape(E * M, -1).T.contiguous()
+    scale = 1 / focal[..., None]
+    albedo = texture(table, material, hit.u, hit.v, hit.foot_u * scale, hit.foot_v * scale, hit.side)
+    return (albedo * light(rooms, hit)).clamp(0, 1), hit.depth
+
+
+def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
+    """See E rooms from cameras of batch shape [E, V], all on the rooms' device.
+
+    The cameras must be inside the rooms and outside the furniture. Works in pieces of bounded size: a few rooms at a
+    time, or bands of image rows of one room. Raises ValueError when the camera batch does not fit the rooms.
+    """
+    if len(camera.batch_shape) != 2 or camera.batch_shape[0] != len(rooms):
+        raise ValueError(
+            f"expected a camera batch [E, V] with E = {len(rooms)} rooms; got {tuple(camera.batch_shape)}; "
+            "stack one row of cameras for each room (RoomsRig.stereo gives [E, 2])"
+        )
+    E, V = camera.batch_shape
+    height, width = camera.height, camera.width
+    origins, directions = camera.rays()
+    forward, focal = camera.c2w[..., :3, 2], camera.K[..., 0, 0]
+    directions = directions.reshape(E, V, height * width, 3)
+    rgb = torch.empty(E, V, height * width, 3, device=rooms.device)
+    depth = torch.empty(E, V, height * width, device=rooms.device)
+    work = CPU_WORK if rooms.device.type == "cpu" else CUDA_WORK
+    rays = max(work // rooms.boxes.shape[1], 1)
+    step_e, step_r = max(rays // (V * height * width), 1), max(min(rays // V, height * width), 1)
+    for e in range(0, E, step_e):
+        some = rooms if step_e >= E else rooms[e : e + step_e]
+        pick = slice(e, e + step_e)
+        for r in range(0, height * width, step_r):
+            part = slice(r, r + step_r)
+            colour, z = cast(some, origins[pick], directions[pick, :, part], forward[pick], focal[pick])
+            rgb[pick, :, part] = colour.permute(1, 2, 3, 0)
+            depth[pick, :, part] = z
+    return Raycast(rgb.reshape(E, V, height, width, 3), depth.reshape(E, V, height, width))

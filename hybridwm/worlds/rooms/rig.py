@@ -1,0 +1,55 @@
+"""The stereo rig that walks through the rooms: image size, field of view, baseline, height and body radius."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.camera import Camera
+
+
+@dataclass(frozen=True)
+class RoomsRig:
+    """Two parallel pinhole eyes. The left eye is the walker; the right one is `baseline` metres along its +x.
+
+    At 64 pixels and 77 degrees the focal length is 40 px, so 0.30 m of baseline gives 5 px of disparity at 2.4 m.
+    `radius` is wider than the baseline, so neither eye can enter a wall.
+    """
+
+    size: int = 64  # pixels, width and height
+    fov_x: float = 77.0  # degrees
+    baseline: float = 0.30  # metres
+    eye_height: float = 1.20  # metres above the floor
+    radius: float = 0.40  # metres, of the walker's disc
+
+    def __post_init__(self) -> None:
+        if self.size < 8:
+            raise ValueError(f"expected a rig size of at least 8 pixels; got {self.size}; choose a larger size")
+        if not 10.0 <= self.fov_x <= 150.0:
+            raise ValueError(f"expected fov_x in 10…150 degrees; got {self.fov_x}; choose one within")
+        if not 0.0 < self.baseline < self.radius:
+            raise ValueError(
+                f"expected 0 < baseline < radius, both in metres; got baseline {self.baseline}, radius "
+                f"{self.radius}; else the right eye can enter a wall: lower the baseline or widen the radius"
+            )
+
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels."""
+        return self.size / 2 / math.tan(math.radians(self.fov_x) / 2)
+
+    def camera(self, w2c: Float[Tensor, "*B 4 4"]) -> Camera:
+        """The left eye at `w2c`."""
+        f, c = self.focal, self.size / 2
+        K = torch.tensor([[f, 0, c], [0, f, c], [0, 0, 1]], dtype=w2c.dtype, device=w2c.device)
+        return Camera(K.expand(*w2c.shape[:-2], 3, 3), w2c, self.size, self.size)
+
+    def stereo(self, w2c: Float[Tensor, "*B 4 4"]) -> Camera:
+        """Both eyes as a camera batch [*B, 2], left first."""
+        shift = torch.eye(4, dtype=w2c.dtype, device=w2c.device)
+        shift[0, 3] = -self.baseline  # the world moves left when the eye moves right
+        return self.camera(torch.stack([w2c, shift @ w2c], dim=-3))
