@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .view import DepthContext as DepthContext
     from .view import View as View
 
-# Where each public name lives; imported when first used, so that `import recon` does not wait for torch or OpenCV.
+# Where each public name lives; imported when first used, so that `import recon` does not wait for torch or
+# OpenCV.
 _HOMES = {
     "Calibration": "calibration",
     "DepthContext": "view",
@@ -34,7 +35,6 @@ _HOMES = {
     "reconstruct_pair": "pipeline",
     "save_scene": "scene",
 }
-__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

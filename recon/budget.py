@@ -17,8 +17,9 @@ def within_budget(
 ) -> GaussianScene:
     """The scene with `added` at its end, never more than max_gaussians (unless the scene alone was larger).
 
-    Room is made by evicting imagined Gaussians, lowest confidence first and those in view last; observed ones are
-    never evicted. What still does not fit is refused, lowest confidence first. Raises ValueError when max_gaussians < 1.
+    Room is made by evicting imagined Gaussians, lowest confidence first and those in view last; observed
+    ones are never evicted. What still does not fit is refused, lowest confidence first.
+    Raises ValueError when max_gaussians < 1.
     """
     if max_gaussians < 1:
         raise ValueError(f"max_gaussians must be at least 1; got {max_gaussians}.")

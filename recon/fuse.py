@@ -1,7 +1,8 @@
-"""Fuse: bring one measured view into the scene. Adds where blind, blends where it agrees, removes what it refutes.
+"""Fuse: bring one view into the scene. Adds where blind, blends where it agrees, removes what it refutes.
 
-Observed outranks imagined: an imagined view adds where the scene is blind and replaces imagined Gaussians; it never
-moves, recolours, removes or confirms observed ones. Every scene is a value: nothing is written in place.
+Observed outranks imagined: an imagined view adds where the scene is blind and replaces imagined Gaussians;
+it never moves, recolours, removes or confirms observed ones. Every scene is a value: nothing is written in
+place.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class FuseConfig:
 
 
 class Seen(NamedTuple):
-    """The Gaussians whose centre falls in the image: their index, pixel, depth, and the view's surface there."""
+    """The Gaussians whose centre falls in the image, and the surface that the view measured there."""
 
     index: Int[Tensor, "M"]
     pixel: Int[Tensor, "M"]
@@ -67,14 +68,15 @@ def fuse(
     """The scene after this view, which needs depth; `observed`: measured rather than imagined.
 
     recalled: the scene rendered at the view's camera, with the observed share as its first feature (see
-    GaussianScene.with_observed_share); rendered here when absent. Without features all that it shows counts as
-    observed. Only pixels with depth, confidence >= min_confidence and no depth edge on both sides count.
+    GaussianScene.with_observed_share); rendered here when absent. Without features all that it shows counts
+    as observed. Only pixels with depth, confidence >= min_confidence and no depth edge on both sides count.
     Raises ValueError for a view without depth, with NaN or negative depth, or on another device.
     """
     config = config or FuseConfig()
     if view.camera.device != scene.device:
         raise ValueError(
-            f"fuse needs the scene and the view on one device; got {scene.device} and {view.camera.device}. Use .to()."
+            f"fuse needs the scene and the view on one device; got {scene.device} and "
+            f"{view.camera.device}. Use .to()."
         )
     valid = trusted_pixels(view, config.min_confidence)
     if not bool(valid.any()):
@@ -180,7 +182,7 @@ def _blend(
     step: int,
     config: FuseConfig,
 ) -> GaussianScene:
-    """Move and recolour what agrees, of the view's own rank, by a running mean; count confirmations of observed views."""
+    """Move and recolour what agrees and is of the view's own rank; observed views count confirmations."""
     same_rank = scene.observed[seen.index] == observed
     chosen = (agrees & same_rank).nonzero().squeeze(1)
     refuted = None
@@ -231,7 +233,7 @@ def _unexplained(
     observed: bool,
     config: FuseConfig,
 ) -> Bool[Tensor, "H W"]:
-    """Pixels whose surface the scene lacks: no Gaussian that agrees lies in the pixel or around it, or all is blind."""
+    """Pixels whose surface the scene lacks: nothing that agrees lies in or around them, or it is blind."""
     assert view.depth is not None
     depth, shape = view.depth, view.depth.shape
     known = torch.zeros_like(depth).flatten()

@@ -26,7 +26,7 @@ EDGE = 0.06  # a step between neighbours larger than this share of the depth is 
 
 
 class Lifted(NamedTuple):
-    """gaussians; confidence [N] in 0..1; direction [N, 3] unit, world, camera to Gaussian; pixel [N] = v * W + u."""
+    """Gaussians; confidence in 0..1; unit direction from the camera, world; pixel = v * W + u."""
 
     gaussians: Gaussians
     confidence: Float[Tensor, "N"]
@@ -39,8 +39,9 @@ def lift(
 ) -> Lifted:
     """One Gaussian for each pixel of the view that has depth and enough confidence (and lies in `mask`).
 
-    A disc's size is PIXEL_SIGMA * depth / focal, stretched by the slant of the surface. Without confidence every
-    measured pixel counts fully. Raises ValueError when the view has no depth or one that is not finite and >= 0.
+    A disc's size is PIXEL_SIGMA * depth / focal, stretched by the slant of the surface. Without confidence
+    every measured pixel counts fully.
+    Raises ValueError when the view has no depth or one that is not finite and >= 0.
     """
     trusted = trusted_pixels(view, min_confidence)
     if mask is not None:

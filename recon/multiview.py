@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
+from torch.nn.functional import grid_sample
 
 from .view import DepthContext, View
 
 NEAR, FAR = 0.3, 15.0  # metres, the swept range
-MAX_SOURCES = 4
-PLANE_STEP = 0.5  # pixels of parallax between neighbouring planes
-MAX_PLANES = 128
+MAX_SOURCES = 3
+PLANE_STEP = 0.75  # pixels of parallax between neighbouring planes
+MAX_PLANES = 64
 LEAST_PARALLAX = 0.75  # pixels at 1 m of depth (or at the recalled depth): less gives no depth
 LARGEST_TURN = 45.0  # degrees between optical axes
 WINDOW = 5
@@ -36,8 +36,9 @@ def multiview_depth(
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of the newest view, from earlier ones.
 
-    Earlier views are views[:-1] and context.views, with known cameras of any size. Never reads View.depth. When none
-    has a baseline (the camera only turned, or there is one view), depth and confidence are 0 everywhere.
+    Earlier views are views[:-1] and context.views, with known cameras of any size. Never reads View.depth.
+    When none has a baseline (the camera only turned, or there is one view), depth and confidence are 0
+    everywhere.
     Raises ValueError when there is no view or the range is not 0 < near < far.
     """
     if not views:
@@ -85,15 +86,15 @@ def _parallax(view: View, source: View, depth: float) -> float:
 def _scores(
     view: View, source: View, inverse: Float[Tensor, "P"]
 ) -> tuple[Float[Tensor, "P H W"], Bool[Tensor, "P H W"]]:
-    """ZNCC in -1..1 of the view with the source warped onto each plane, and where the warp falls inside it."""
+    """ZNCC in -1..1 of the view with the source warped onto each plane; where the warp falls inside it."""
     camera, other = view.camera, source.camera
     source_from_view = other.w2c @ camera.c2w
     _, rays = camera.rays()
     rays = rays @ camera.w2c[:3, :3].T
     turned = rays @ (other.K @ source_from_view[:3, :3]).T
     moved = other.K @ source_from_view[:3, 3]
-    image, size = source.image.permute(2, 0, 1), turned.new_tensor([other.width, other.height])
-    reference = view.image.permute(2, 0, 1)[None]
+    image, size = source.image.mean(-1)[None], turned.new_tensor([other.width, other.height])
+    reference = view.image.mean(-1)[None, None]
     rows = max(1, CHUNK // (view.width * view.height))
     scores, insides = [], []
     for planes in inverse.split(rows):
@@ -112,18 +113,32 @@ def _scores(
 def _zncc(a: Float[Tensor, "1 C H W"], b: Float[Tensor, "P C H W"]) -> Float[Tensor, "P H W"]:
     """Zero-mean normalised cross-correlation over windows, all channels together."""
     mean_a, mean_b = _box(a), _box(b)
-    covariance = (_box(a * b) - mean_a * mean_b).sum(1)
-    variance_a = (_box(a * a) - mean_a**2).sum(1).clamp(min=0)
-    variance_b = (_box(b * b) - mean_b**2).sum(1).clamp(min=0)
-    return covariance / (variance_a * variance_b + 1e-10).sqrt()
+    # channels are summed before the window, which costs one box filter instead of one for each channel
+    covariance = _box((a * b).sum(1, keepdim=True))[:, 0] - (mean_a * mean_b).sum(1)
+    variance_a = _box((a * a).sum(1, keepdim=True))[:, 0] - (mean_a * mean_a).sum(1)
+    variance_b = _box((b * b).sum(1, keepdim=True))[:, 0] - (mean_b * mean_b).sum(1)
+    return covariance / (variance_a.clamp(min=0) * variance_b.clamp(min=0) + 1e-10).sqrt()
 
 
-def _box(values: Float[Tensor, "P C H W"]) -> Float[Tensor, "P C H W"]:
-    return avg_pool2d(values, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
+def _box(values: Float[Tensor, "P C H W"], window: int = WINDOW) -> Float[Tensor, "P C H W"]:
+    """Mean over a window, of what lies inside the image."""
+    rows = _running_sum(values, window, axis=-2)
+    total = _running_sum(rows, window, axis=-1)
+    ones = torch.ones_like(values[:1, :1])
+    return total / _running_sum(_running_sum(ones, window, axis=-2), window, axis=-1)
+
+
+def _running_sum(values: Tensor, window: int, axis: int) -> Tensor:
+    total = values.clone()
+    size = values.shape[axis]
+    for shift in range(1, min(window // 2, size - 1) + 1):
+        total.narrow(axis, shift, size - shift).add_(values.narrow(axis, 0, size - shift))
+        total.narrow(axis, 0, size - shift).add_(values.narrow(axis, shift, size - shift))
+    return total
 
 
 def _best_half(scores: Float[Tensor, "S P H W"], inside: Bool[Tensor, "S P H W"]) -> Float[Tensor, "P H W"]:
-    """Mean over the better half of the sources (a point may be hidden from the others); -1 where none sees it."""
+    """Mean over the better half of the sources (the others may not see the point); -1 where none does."""
     scores = torch.where(inside, scores, -torch.ones_like(scores))
     half = (len(scores) + 1) // 2
     return scores.topk(half, dim=0).values.mean(0)
@@ -133,7 +148,7 @@ def _winner(
     view: View, score: Float[Tensor, "P H W"], inverse: Float[Tensor, "P"], parallax_at_1m: float
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     planes = len(inverse)
-    smooth = avg_pool2d(score[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+    smooth = _box(score[:, None], 3)[:, 0]
     best = smooth.argmax(0, keepdim=True)
     middle = best.clamp(1, planes - 2)
     below, peak, above = (smooth.gather(0, middle + shift)[0] for shift in (-1, 0, 1))

@@ -68,7 +68,7 @@ class GaussianScene:
         return self[self.observed == observed]
 
     def with_observed_share(self) -> Gaussians:
-        """The Gaussians with features [N, 1] = 1 where observed, so that a render carries the observed share."""
+        """The Gaussians with features [N, 1] = 1 where observed: a render then carries the observed share."""
         return replace(self.gaussians, features=self.observed.to(self.gaussians.means.dtype)[:, None])
 
     @staticmethod
@@ -155,9 +155,8 @@ def load_cameras(folder: str | Path) -> Camera | None:
         ]
         return Camera.stack(cameras) if cameras else None
     except (ValueError, KeyError, TypeError, RuntimeError, RecursionError, OverflowError) as error:
-        raise FormatError(
-            f"{path}: expected a list of cameras with K, w2c, width, height; got {error}. Delete the file or save the scene again."
-        ) from None
+        expected = "a list of cameras with K, w2c, width, height"
+        raise FormatError(path, expected, str(error)[:80], "save the scene again") from None
 
 
 def _describe_cameras(cameras: Camera | None) -> dict:
@@ -176,30 +175,24 @@ def _describe_cameras(cameras: Camera | None) -> dict:
 
 
 def _load_provenance(path: Path, count: int) -> dict[str, Tensor]:
+    again = "the files of a scene belong together: save it again"
     try:
         tensors = load_file(str(path))
     except (SafetensorError, ValueError, OSError) as error:
-        raise FormatError(
-            f"{path}: expected a safetensors file; got {error}. Save the scene again."
-        ) from None
+        raise FormatError(path, "a safetensors file", str(error)[:80], again) from None
     if set(tensors) != set(PROVENANCE_DTYPES):
-        raise FormatError(
-            f"{path}: expected the tensors {', '.join(sorted(PROVENANCE_DTYPES))}; "
-            f"got {', '.join(sorted(tensors))[:200] or 'none'}. Save the scene again."
-        )
+        expected = f"the tensors {', '.join(sorted(PROVENANCE_DTYPES))}"
+        raise FormatError(path, expected, ", ".join(sorted(tensors))[:120] or "none", again)
     for name, dtype in PROVENANCE_DTYPES.items():
-        tensor, shape = tensors[name], (count, *PROVENANCE_SHAPES[name])
-        if tensor.dtype != dtype or tuple(tensor.shape) != shape:
-            raise FormatError(
-                f"{path}: expected {name} {list(shape)} {dtype}, one for each Gaussian of scene.ply; "
-                f"got {list(tensor.shape)} {tensor.dtype}. The two files belong together: save the scene again."
-            )
+        tensor, shape = tensors[name], [count, *PROVENANCE_SHAPES[name]]
+        if tensor.dtype != dtype or list(tensor.shape) != shape:
+            expected = f"{name} {shape} {dtype}, one entry for each Gaussian of scene.ply"
+            raise FormatError(path, expected, f"{list(tensor.shape)} {tensor.dtype}", again)
         if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
-            raise FormatError(
-                f"{path}: {name} must be finite; got NaN or infinite values. Save the scene again."
-            )
-    if bool((tensors["confidence"] < 0).any() | (tensors["confidence"] > 1).any()):
-        raise FormatError(f"{path}: confidence must lie in 0..1. Save the scene again.")
+            raise FormatError(path, f"finite {name}", "NaN or infinite values", again)
+    confidence = tensors["confidence"]
+    if bool((confidence < 0).any() | (confidence > 1).any()):
+        raise FormatError(path, "confidence in 0..1", "values outside", again)
     if bool((tensors["confirmations"] < 0).any()):
-        raise FormatError(f"{path}: confirmations must be >= 0. Save the scene again.")
+        raise FormatError(path, "confirmations of at least 0", "negative counts", again)
     return tensors

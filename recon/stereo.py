@@ -1,7 +1,7 @@
 """Depth of a rectified pair: semi-global matching of the padded pair, with a left-right check.
 
-Hirschmueller, "Stereo processing by semiglobal matching and mutual information" (PAMI 2008), by OpenCV's StereoSGBM.
-Small images are matched at twice their size, which halves the sub-pixel error.
+Hirschmueller, "Stereo processing by semiglobal matching and mutual information" (PAMI 2008), by OpenCV's
+StereoSGBM. Small images are matched at twice their size, which halves the sub-pixel error.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def stereo_depth(
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of the newest view, from its two eyes.
 
-    depth = focal * baseline / (disparity + disparity_offset). Never reads View.depth. `max_disparity` in pixels is
-    the search range (default: by the image's width). A pair without texture, or with a zero baseline, gives zero depth.
+    depth = focal * baseline / (disparity + disparity_offset). Never reads View.depth. `max_disparity` in
+    pixels is the search range (default: by the image's width). A pair without texture, or with a zero
+    baseline, gives zero depth.
     Raises ValueError when the newest view has no right eye or the images are not finite.
     """
     if not views:
@@ -63,8 +64,9 @@ def default_max_disparity(width: int) -> int:
 def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tuple[ndarray, ndarray]:
     """Disparity [H, W] float32 in pixels (dense) and confidence [H, W] in 0..1 of two float images [H, W, 3].
 
-    Confidence is 0 where the two matchings disagree (occlusions), where the match lies outside the right image, and
-    where there is no texture. Raises ValueError when sizes differ.
+    Confidence is 0 where the two matchings disagree (occlusions), where the match lies outside the right
+    image, and where there is no texture.
+    Raises ValueError when sizes differ.
     """
     if left.shape != right.shape:
         raise ValueError(
@@ -101,7 +103,8 @@ def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tu
 def depth_from_disparity(
     disparity: ndarray, confidence: ndarray, focal_baseline: float, offset: float = 0.0
 ) -> tuple[ndarray, ndarray]:
-    """Depth [H, W] (metres; 0 = none) and confidence [H, W], lowered where half a pixel is a large share of the disparity.
+    """Depth [H, W] (metres; 0 = none) and confidence [H, W], lowered where half a pixel is a large share of
+    the disparity.
 
     focal_baseline: focal length (pixels) * baseline (metres); offset: pixels added to the disparity (doffs).
     """
@@ -113,7 +116,8 @@ def depth_from_disparity(
 
 
 def fill_disparity(disparity: ndarray, valid: ndarray) -> ndarray:
-    """Disparity [H, W] with each invalid pixel set to the smaller (background) of its row's nearest valid neighbours.
+    """Disparity [H, W] with each invalid pixel set to the smaller (background) of its row's nearest valid
+    neighbours.
 
     A row without any valid pixel keeps its values.
     """
@@ -129,9 +133,9 @@ def fill_disparity(disparity: ndarray, valid: ndarray) -> ndarray:
 
 
 def _sgm(left: ndarray, right: ndarray, search: int, block: int = 5) -> ndarray:
-    """Dense disparity [H, W] in pixels of two uint8 images; columns left of the search range are matched too."""
+    """Dense disparity [H, W] in pixels of two uint8 images, the first columns included."""
     search = -(-search // 16) * 16
-    matcher = cv2.StereoSGBM_create(
+    matcher = cv2.StereoSGBM.create(
         minDisparity=0,
         numDisparities=search,
         blockSize=block,

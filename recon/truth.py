@@ -32,7 +32,7 @@ def truth_depth(
 
 
 def checked_depth(depth: Float[Tensor, "H W"], name: str = "View.depth") -> Float[Tensor, "H W"]:
-    """The same depth. Raises ValueError that counts the NaN, infinite and negative pixels, if there are any."""
+    """The same depth. Raises ValueError, with their counts, for NaN, infinite and negative pixels."""
     if bool((torch.isfinite(depth) & (depth >= 0)).all()):
         return depth
     counts = {

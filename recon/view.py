@@ -15,13 +15,13 @@ from render.camera import Camera
 class View:
     """One measured image.
 
-    image [H, W, 3] in 0..1; camera without batch axes, of the same size; depth [H, W] metres along the optical
-    axis, 0 = no measurement; confidence [H, W] in 0..1; right [H, W, 3] the rectified right eye, whose camera is
-    the left one moved by `baseline` metres along its own +x; disparity_offset in pixels is cx_right - cx_left
-    (Middlebury's doffs): depth = focal * baseline / (disparity + disparity_offset).
+    image [H, W, 3] in 0..1; camera without batch axes, of the same size; depth [H, W] metres along the
+    optical axis, 0 = no measurement; confidence [H, W] in 0..1; right [H, W, 3] the rectified right eye,
+    whose camera is the left one moved by `baseline` metres along its own +x; disparity_offset in pixels is
+    cx_right - cx_left (Middlebury's doffs): depth = focal * baseline / (disparity + disparity_offset).
 
-    Only shapes and types are checked here. What `depth` holds is checked by the consumer that reads it, because a
-    stereo consumer must never look at it.
+    Only shapes and types are checked here. What `depth` holds is checked by the consumer that reads it,
+    because a stereo consumer must never look at it.
 
     Raises ValueError or TypeError for wrong shapes, a batched camera, a right eye without a baseline.
     """
@@ -39,7 +39,8 @@ class View:
             raise TypeError(f"View.camera must be a render.Camera; got {type(self.camera).__name__}.")
         if tuple(self.camera.K.shape) != (3, 3):
             raise ValueError(
-                f"View.camera must be one camera, K [3, 3]; got K {list(self.camera.K.shape)}. Index the batch: camera[i]."
+                f"View.camera must be one camera, K [3, 3]; got K {list(self.camera.K.shape)}. Index the "
+                "batch: camera[i]."
             )
         size = (self.camera.height, self.camera.width)
         for name, shape in (
@@ -53,7 +54,8 @@ class View:
                 continue
             if not isinstance(value, torch.Tensor):
                 raise TypeError(
-                    f"View.{name} must be a torch.Tensor {list(shape)}; got {type(value).__name__}. Use torch.as_tensor()."
+                    f"View.{name} must be a torch.Tensor {list(shape)}; got {type(value).__name__}. Use "
+                    "torch.as_tensor()."
                 )
             if tuple(value.shape) != shape:
                 raise ValueError(
@@ -62,7 +64,8 @@ class View:
                 )
             if not value.is_floating_point():
                 raise TypeError(
-                    f"View.{name} must be floating point; got {value.dtype}. Convert uint8 images by .float() / 255."
+                    f"View.{name} must be floating point; got {value.dtype}. Convert uint8 images by "
+                    ".float() / 255."
                 )
         if self.right is not None and self.baseline is None:
             raise ValueError("View.right needs View.baseline in metres; got None. Pass baseline=….")
@@ -89,7 +92,7 @@ class View:
 
 @dataclass(frozen=True)
 class DepthContext:
-    """What a depth source may know besides the newest views: earlier views (oldest first) and recalled depth."""
+    """What a depth source may know besides the newest views: earlier ones (oldest first), recalled depth."""
 
     views: tuple[View, ...] = ()
     recalled_depth: Float[Tensor, "H W"] | None = None

@@ -1,0 +1,123 @@
+"""The recipes: views into a scene. No mathematics here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.camera import Camera
+from render.images import read_image
+
+from .calibration import Calibration, read_calibration
+from .depth_sources import DepthSource, depth_source
+from .fuse import FuseConfig, fuse
+from .scene import GaussianScene
+from .stereo import stereo_depth
+from .view import DepthContext, View
+
+EARLIER_VIEWS = 8  # handed to depth sources that compare views
+RECONSTRUCTION = FuseConfig(max_gaussians=1_000_000)
+
+
+def measure(view: View, source: DepthSource, context: DepthContext | None = None) -> View:
+    """The view with the depth and confidence that the source measures in it."""
+    depth, confidence = source([view], context)
+    return replace(view, depth=depth, confidence=confidence)
+
+
+def reconstruct(
+    views: Sequence[View], depth: str = "stereo", *, config: FuseConfig = RECONSTRUCTION
+) -> GaussianScene:
+    """The scene that the views (in time order) observe, each measured by the named depth source and fused.
+
+    Views without usable depth add nothing. Raises ValueError for no views or an unknown depth source.
+    """
+    if not views:
+        raise ValueError("reconstruct needs at least one view; got none.")
+    source = depth_source(depth)
+    scene = GaussianScene.empty(device=views[0].camera.device)
+    for step, view in enumerate(views):
+        context = DepthContext(tuple(views[max(0, step - EARLIER_VIEWS) : step]))
+        scene = fuse(scene, measure(view, source, context), observed=True, step=step, config=config)
+    return scene
+
+
+def reconstruct_pair(
+    left: str | Path,
+    right: str | Path,
+    *,
+    calibration: str | Path | Calibration | None = None,
+    focal: float | None = None,
+    baseline: float | None = None,
+    max_disparity: int | None = None,
+    config: FuseConfig = RECONSTRUCTION,
+) -> tuple[GaussianScene, View]:
+    """The scene and the measured view (with depth and confidence) of one rectified pair of image files.
+
+    Either calibration, a Middlebury calib.txt, or focal in pixels and baseline in metres, with the principal
+    point in the middle. The left camera is the world. max_disparity in pixels overrides the search range.
+    Raises FileNotFoundError, FormatError for damaged files, ValueError for unequal sizes or missing
+    calibration.
+    """
+    known = pair_calibration(calibration, focal, baseline)
+    left_image, right_image = read_pair(left, right)
+    height, width = left_image.shape[:2]
+    if known is None:
+        assert focal is not None and baseline is not None
+        known = Calibration(focal, width / 2, height / 2, baseline)
+    camera: Camera = known.camera(width, height)
+    view = View(
+        left_image,
+        camera,
+        right=right_image,
+        baseline=known.baseline,
+        disparity_offset=known.disparity_offset,
+    )
+    depth, confidence = stereo_depth([view], max_disparity=max_disparity or known.max_disparity)
+    view = replace(view, depth=depth, confidence=confidence)
+    scene = fuse(GaussianScene.empty(), view, observed=True, step=0, config=config)
+    return scene, view
+
+
+def pair_calibration(
+    calibration: str | Path | Calibration | None, focal: float | None, baseline: float | None
+) -> Calibration | None:
+    """The calibration of a pair, or None when focal and baseline are given instead (and valid).
+
+    Raises ValueError when both or neither are given, or a number is not positive.
+    """
+    if calibration is not None:
+        if focal is not None or baseline is not None:
+            raise ValueError("give either a calibration or focal and baseline; got both. Leave one out.")
+        return calibration if isinstance(calibration, Calibration) else read_calibration(calibration)
+    for name, value, unit in (("focal", focal, "pixels"), ("baseline", baseline, "metres")):
+        if value is None:
+            raise ValueError(
+                f"a stereo pair needs a calibration file, or focal (pixels) and baseline (metres); got no "
+                f"{name}. "
+                f"Give --calibration, or --{name} in {unit}."
+            )
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a number of {unit} above 0; got {value}.")
+    return None
+
+
+def read_pair(left: str | Path, right: str | Path) -> tuple[Float[Tensor, "H W 3"], Float[Tensor, "H W 3"]]:
+    """Two images in 0..1. Raises FileNotFoundError, FormatError, or ValueError when the sizes differ."""
+    images = [torch.as_tensor(read_image(path)) for path in (left, right)]
+    if images[0].shape != images[1].shape:
+        sizes = [
+            f"{path} {image.shape[1]}x{image.shape[0]}"
+            for path, image in zip((left, right), images, strict=True)
+        ]
+        raise ValueError(
+            f"a rectified pair must have images of one size; got {' and '.join(sizes)}. Rectify or crop "
+            "them first."
+        )
+    return images[0], images[1]
