@@ -45,7 +45,7 @@ def psnr_from_mse(mse: float) -> float:
 
 def squared_error(
     frames: Float[Tensor, "*T H W 3"],
-    truth: Float[Tensor, "*T H W 3"],
+    truth: Float[Tensor, "*S h w 3"],
     mask: Bool[Tensor, "*T H W"] | None = None,
 ) -> SquaredError:
     """Squared error of the 8-bit frames, over the pixels in `mask` (all of them without one)."""
@@ -59,7 +59,7 @@ def squared_error(
 
 def psnr(
     frames: Float[Tensor, "*T H W 3"],
-    truth: Float[Tensor, "*T H W 3"],
+    truth: Float[Tensor, "*S h w 3"],
     mask: Bool[Tensor, "*T H W"] | None = None,
 ) -> float:
     """PSNR in dB of 8-bit frames; the mean is taken over squared errors, never over decibels."""

@@ -28,7 +28,7 @@ class Interval:
 
 def bootstrap(
     samples: Float[np.ndarray, "S ..."],
-    statistic: Callable[[np.ndarray], np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray | np.floating],
     *,
     resamples: int = 10_000,
     level: float = 0.95,
@@ -58,7 +58,7 @@ def bootstrap(
     return Interval(value, float(low), float(high), n, float(p))
 
 
-def mean_statistic(samples: Float[np.ndarray, "*R S"]) -> Float[np.ndarray, "*R"]:
+def mean_statistic(samples: Float[np.ndarray, "*R S"]) -> np.ndarray | np.floating:
     """The mean over scenes."""
     return samples.mean(axis=-1)
 
@@ -73,23 +73,23 @@ def paired_bootstrap(
     return bootstrap(first - second, mean_statistic, **options)  # pyright: ignore[reportArgumentType]
 
 
-def psnr_statistic(samples: Float[np.ndarray, "*R S 2"]) -> Float[np.ndarray, "*R"]:
+def psnr_statistic(samples: Float[np.ndarray, "*R S 2"]) -> np.ndarray | np.floating:
     """PSNR in dB of pooled errors; samples[…, (sum of squared 8-bit errors, count)]."""
     return _decibels(samples[..., 0], samples[..., 1])
 
 
-def psnr_gain_statistic(samples: Float[np.ndarray, "*R S 4"]) -> Float[np.ndarray, "*R"]:
+def psnr_gain_statistic(samples: Float[np.ndarray, "*R S 4"]) -> np.ndarray | np.floating:
     """PSNR of arm a minus PSNR of arm b, in dB; samples[…, (total a, count a, total b, count b)]."""
     return _decibels(samples[..., 0], samples[..., 1]) - _decibels(samples[..., 2], samples[..., 3])
 
 
-def _decibels(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+def _decibels(total: np.ndarray, count: np.ndarray) -> np.ndarray | np.floating:
     # the tiny floor stands for "no error at all", at the 100 dB ceiling of metrics.PSNR_CEILING
     mse = np.maximum(total.sum(axis=-1) / np.maximum(count.sum(axis=-1), 1), 255**2 * 1e-10)
     return 10 * np.log10(255**2 / mse)
 
 
-def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float | int, n: int, level: float = 0.95) -> Interval:
     """Wilson score interval of a share; right near 0 and 1 and for small n, where the normal one is not."""
     if n < 0 or not 0 <= successes <= n:
         raise ValueError(f"expected 0 <= successes <= n; got {successes} of {n}; do count trials, not shares")

@@ -25,7 +25,7 @@ def test_horizontal_shift_is_measured(shift: int):
 
 
 def test_the_lag_is_zero_and_one_for_a_loader_that_is_off_by_one():
-    yaw = np.random.default_rng(3).choice([-8, 0, 8], size=30)
+    yaw = np.random.default_rng(3).choice([-8.0, 0.0, 8.0], size=30)
     frames = look(np.clip(np.concatenate([[0], np.cumsum(yaw)]), -90, 90))
     flow = following.measured_flow(frames)
     assert following.best_lag(yaw, flow) == 0

@@ -1,0 +1,241 @@
+"""Walks with a known truth: an observed beginning, then commanded cameras that are equal in every arm.
+
+Everything is planned in the simulator, free of collisions, and is a function of a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recon.view import View
+from render.camera import Camera
+from render.transforms import invert_rigid
+
+from ..actions.walker import ACTIONS, TURN, Walker
+from ..worlds.rooms.collision import clearance, free_path, sample_free_pose
+from ..worlds.rooms.layout import Room, RoomBatch, make_room, stack_rooms
+from ..worlds.rooms.raycast import raycast
+from ..worlds.rooms.rig import RoomsRig
+from .retrieval import CANDIDATES
+
+SPACE = 0.55  # metres kept free around a starting point: wider than the walker
+TRIES = 400
+LAYOUTS = 20_000_000  # first layout seed of the rooms that look alike; no other room uses these
+FULL_TURN, THIRD_TURN = 24, 9  # observed views, 15 degrees apart
+STICKY = 0.6  # probability that a random walk repeats its last action
+MOVES = {"forward": 0.36, "left": 0.2, "right": 0.2, "strafe_left": 0.07, "strafe_right": 0.07, "back": 0.04,
+         "look_up": 0.03, "look_down": 0.03}  # fmt: skip
+LOOKS = 2  # a random walk looks at most this many turns up or down
+PITCH_STEPS = 4  # looks down of 15 degrees: the floor 1.2 m below fills most of the view
+
+
+@dataclass(frozen=True)
+class Route:
+    """Cameras in order of time; actions[i] leads from w2c[i] to w2c[i + 1]; the first `observed` are seen."""
+
+    w2c: Float[Tensor, "N 4 4"]
+    actions: Float[Tensor, "N_minus_1 4"]
+    observed: int
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A route as one room shows it: the observed views, what is to be imagined, and the truth.
+
+    truth [T, H, W, 3] and depth [T, H, W] belong to `cameras`, the commanded ones; `oracle(camera)` is the
+    true depth from any camera, for the arms that may read it.
+    """
+
+    seed: int
+    views: tuple[View, ...]
+    start_actions: Float[Tensor, "V_minus_1 4"]
+    actions: Float[Tensor, "T 4"]
+    cameras: tuple[Camera, ...]
+    truth: Float[Tensor, "T H W 3"]
+    depth: Float[Tensor, "T H W"]
+    oracle: Callable[[Camera], Float[Tensor, "H W"]]
+
+    def window(self, first: int, views: int, steps: int) -> Episode:
+        """The same walk begun `first` frames later: `views` observed ones, then `steps` to imagine."""
+        images = torch.cat([torch.stack([view.image for view in self.views]), self.truth])
+        cameras = [*(view.camera for view in self.views), *self.cameras]
+        actions = torch.cat([self.start_actions, self.actions])
+        start, end = first + views, first + views + steps
+        if end > len(cameras) or start > len(self.views):
+            raise ValueError(
+                f"expected a window within {len(self.views)} views and {len(self.cameras)} steps; got views "
+                f"{first}…{start} and steps up to {end}; do record more"
+            )
+        return Episode(
+            self.seed,
+            self.views[first:start],
+            actions[first : start - 1],
+            actions[start - 1 : end - 1],
+            tuple(cameras[start:end]),
+            images[start:end],
+            torch.cat([torch.stack([_depth(view) for view in self.views]), self.depth])[start:end],
+            self.oracle,
+        )
+
+
+@dataclass(frozen=True)
+class StareTest:
+    """Look round, stare at the floor, come up at another heading: which of the candidates was it?
+
+    candidates [16, H, W, 3]: the last camera's true view in 16 rooms of one style, the right one first.
+    shown: the true frames that were in view just before coming up. wrong: views of the same cameras in yet
+    another layout, for the memory of the wrong episode.
+    """
+
+    episode: Episode
+    wrong: tuple[View, ...]
+    candidates: Float[Tensor, "16 H W 3"]
+    shown: Float[Tensor, "S H W 3"]
+
+
+def random_walk(seed: int, frames: int, rig: RoomsRig | None = None) -> Episode:
+    """A sticky random walk in which every step moves the camera, all but its last frame observed.
+
+    Each action is repeated with probability .6, else drawn anew; one that would touch something is a turn
+    instead. Cut it with `Episode.window`.
+    """
+    rooms, rng = stack_rooms([make_room(seed)]), np.random.default_rng([seed, 3])
+    w2c, taken = [sample_free_pose(rooms, seed=0, radius=SPACE)[0]], []
+    name = "forward"
+    for _ in range(frames - 1):
+        if rng.random() > STICKY:
+            name = str(rng.choice(list(MOVES), p=list(MOVES.values())))
+        after = Walker().move(w2c[-1], _actions([name])[0])
+        way = _centers(torch.stack([w2c[-1], after]))
+        pitched = name.startswith("look") and float(Walker().pitch(after).abs()) > LOOKS * TURN + 1e-3
+        if pitched or not bool(free_path(rooms, way[None, :1], way[None, 1:]).all()):
+            name = str(rng.choice(["left", "right"]))
+            after = Walker().move(w2c[-1], _actions([name])[0])
+        w2c.append(after)
+        taken.append(name)
+    return record(rooms, Route(torch.stack(w2c), _actions(taken), frames - 1), seed, rig)
+
+
+def out_and_back(seed: int, out_steps: int, rig: RoomsRig | None = None) -> Episode:
+    """Nine views of a third of a turn are observed; then back over known ground, past its edge, and all
+    the way home.
+
+    The second half undoes the first, camera by camera. The way out turns over the observed sector, walks
+    into it, and goes on past its other end, so that both seen and never-seen pixels come into view.
+    """
+    rooms = stack_rooms([make_room(seed)])
+    rng = np.random.default_rng([seed, 1])
+    for attempt in range(TRIES):
+        side = "left" if rng.random() < 0.5 else "right"
+        other = "right" if side == "left" else "left"
+        first_turns, steps = int(rng.integers(4, 7)), int(rng.integers(1, 4))
+        names = [side] * first_turns + ["forward"] * steps
+        names += [side] * max(0, out_steps - len(names))
+        out = _actions(names[:out_steps])
+        commands = torch.cat([_actions([other] * (THIRD_TURN - 1)), out, -out.flip(0)])
+        start = sample_free_pose(rooms, seed=attempt, radius=SPACE)[0]
+        route = _follow(start, commands, observed=THIRD_TURN)
+        centers = _centers(route.w2c)
+        if bool(free_path(rooms, centers[None, :-1], centers[None, 1:]).all()):
+            return record(rooms, route, seed, rig)
+    raise ValueError(f"expected a free walk in room {seed}; found none in {TRIES} tries; do use another seed")
+
+
+def stare(seed: int, stare_steps: int, rig: RoomsRig | None = None) -> StareTest:
+    """The stare test in 16 rooms of one style, with the camera in free space in all of them.
+
+    24 observed turns of 15 degrees; then, imagined: four looks down, `stare_steps` at the floor of which 5
+    to 12 (all to one side, at random times) turn on the spot, and four looks up. The last heading is 75 to
+    180 degrees away from the last one observed.
+    """
+    if stare_steps < 5:
+        raise ValueError(f"expected at least 5 steps at the floor; got {stare_steps}; do raise stare_steps")
+    rng = np.random.default_rng([seed, 2])
+    start = sample_free_pose(stack_rooms([make_room(seed)]), seed=0, radius=SPACE)[0]
+    rooms = stack_rooms(_alike(seed, start, CANDIDATES + 1))
+    turns = int(rng.integers(5, min(12, stare_steps) + 1))
+    names = [str(rng.choice(["left", "right"]))] * turns + ["stay"] * (stare_steps - turns)
+    names = ["look_down"] * PITCH_STEPS + [str(n) for n in rng.permutation(names)] + ["look_up"] * PITCH_STEPS
+    route = _follow(start, _actions(["left"] * (FULL_TURN - 1) + names), observed=FULL_TURN)
+    episode = record(rooms[:1], route, seed, rig)
+    wrong = record(
+        rooms[CANDIDATES:], Route(route.w2c[:FULL_TURN], route.actions[: FULL_TURN - 1], FULL_TURN), seed, rig
+    )
+    last = (rig or RoomsRig()).camera(route.w2c[-1:])
+    batch = Camera(
+        last.K.expand(CANDIDATES, 1, 3, 3), last.w2c.expand(CANDIDATES, 1, 4, 4), last.width, last.height
+    )
+    candidates = raycast(rooms[:CANDIDATES], batch).rgb[:, 0]
+    return StareTest(episode, wrong.views, candidates, episode.truth[-PITCH_STEPS - 4 : -PITCH_STEPS])
+
+
+def record(rooms: RoomBatch, route: Route, seed: int, rig: RoomsRig | None = None) -> Episode:
+    """What the first room of the batch shows along a route, to both eyes."""
+    rig, room = rig or RoomsRig(), rooms[:1]
+    eyes = rig.stereo(route.w2c[None])  # [1, N, 2]
+    flat = Camera(eyes.K.flatten(1, 2), eyes.w2c.flatten(1, 2), eyes.width, eyes.height)
+    cast = raycast(room, flat)
+    rgb, depth = cast.rgb[0].unflatten(0, (-1, 2)), cast.depth[0].unflatten(0, (-1, 2))[:, 0]
+    cameras = [rig.camera(w2c) for w2c in route.w2c]
+    views = tuple(
+        View(rgb[i, 0], cameras[i], depth=depth[i], right=rgb[i, 1], baseline=rig.baseline)
+        for i in range(route.observed)
+    )
+    n = route.observed
+
+    def oracle(camera: Camera) -> Tensor:
+        return raycast(
+            room, Camera(camera.K[None, None], camera.w2c[None, None], camera.width, camera.height)
+        ).depth[0, 0]
+
+    return Episode(
+        seed,
+        views,
+        route.actions[: n - 1],
+        route.actions[n - 1 :],
+        tuple(cameras[n:]),
+        rgb[n:, 0],
+        depth[n:],
+        oracle,
+    )
+
+
+def _actions(names: Sequence[str]) -> Float[Tensor, "T 4"]:
+    return torch.stack([torch.as_tensor(ACTIONS[name], dtype=torch.float32) for name in names])
+
+
+def _follow(start: Float[Tensor, "4 4"], actions: Float[Tensor, "T 4"], observed: int) -> Route:
+    w2c = [start]
+    for action in actions:
+        w2c.append(Walker().move(w2c[-1], action))
+    return Route(torch.stack(w2c), actions, observed)
+
+
+def _alike(seed: int, start: Float[Tensor, "4 4"], count: int) -> list[Room]:
+    """The room of `seed` and others of its style with other layouts, in all of which the camera stands
+    free."""
+    rooms, position = [make_room(seed)], _centers(start[None])[None]
+    for attempt in range(TRIES):
+        if len(rooms) == count:
+            return rooms
+        layout_seed = LAYOUTS + (seed % 1_000_000) * TRIES + attempt
+        room = make_room(layout_seed, style_seed=seed, layout_seed=layout_seed)
+        if float(clearance(stack_rooms([room]), position)) >= SPACE:
+            rooms.append(room)
+    raise ValueError(f"expected {count} rooms like {seed}; found {len(rooms)}; do use another seed")
+
+
+def _centers(w2c: Float[Tensor, "N 4 4"]) -> Float[Tensor, "N 3"]:
+    return invert_rigid(w2c)[:, :3, 3]
+
+
+def _depth(view: View) -> Tensor:
+    if view.depth is None:
+        raise ValueError("expected views with true depth; got none; do record them in the simulator")
+    return view.depth
