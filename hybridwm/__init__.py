@@ -27,10 +27,7 @@ def _refuse_foreign(package: str) -> None:
     found = spec.origin if spec is not None else None
     if found is not None and Path(found).resolve() == expected:
         return
-    folders = list(spec.submodule_search_locations or []) if spec is not None else []
-    if found is None and {Path(folder).resolve() for folder in folders} == {expected.parent}:
-        return
-    what = found or folders or "nothing"
+    what = found or (list(spec.submodule_search_locations or []) if spec is not None else "nothing")
     raise ImportError(
         f"hybridwm brings its own package '{package}': expected {expected}, but Python found {what} first. "
         f"Rename or move that file, uninstall the distribution that owns it, or run from another folder."

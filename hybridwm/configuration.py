@@ -37,10 +37,10 @@ def find_config(path: Path | str) -> Path:
     )
 
 
-def load_yaml(path: Path | str, kind: type[Config]) -> Config:
-    """Reads the YAML file `path` into the dataclass `kind`.
+def load_yaml(path: Path | str, kind: type[Config], given: dict[str, Any] | None = None) -> Config:
+    """Reads the YAML file `path` into the dataclass `kind`; `given` holds values of keys that it may leave out.
 
-    Keys that the file leaves out keep the dataclass's defaults. Raises ValueError, with the file, the key, what
+    Other keys that the file leaves out keep the dataclass's defaults. Raises ValueError, with the file, the key, what
     was expected and what was found, on unknown or missing keys and on values of another type.
     """
     path = find_config(path)
@@ -48,7 +48,10 @@ def load_yaml(path: Path | str, kind: type[Config]) -> Config:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected YAML, got {' '.join(str(error).split())}") from None
-    return from_mapping({} if content is None else content, kind, where=str(path))
+    content = {} if content is None else content
+    if given is not None and isinstance(content, dict):
+        content = {**to_mapping(given), **content}
+    return from_mapping(content, kind, where=str(path))
 
 
 def from_mapping(content: Any, kind: type[Config], where: str) -> Config:

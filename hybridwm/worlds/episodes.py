@@ -7,7 +7,8 @@
     K        float32 [3, 3]         pixels
     actions  float32 [T - 1, 4]     actions[i] leads from frame i to i + 1: forward m, right m, yaw rad, pitch rad
 
-The file's metadata holds `baseline` in metres, the world's name and the seed. `right` and `depth` may be absent.
+The file's metadata holds `baseline` in metres, `disparity_offset` in pixels (recon.View), the world's name and the
+seed. `right` and `depth` may be absent.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Episode:
     right: UInt8[Tensor, "T H W 3"] | None = None
     depth: Float[Tensor, "T H W"] | None = None
     baseline: float | None = None
+    disparity_offset: float = 0.0
     world: str = ""
     seed: int = 0
 
@@ -66,7 +68,12 @@ class Episode:
             depth=None if self.depth is None else self.depth[i],
             right=None if self.right is None else self.right[i].float() / 255,
             baseline=self.baseline,
+            disparity_offset=self.disparity_offset,
         )
+
+    def views(self) -> list[View]:
+        """All frames, in time order."""
+        return [self.view(i) for i in range(len(self))]
 
 
 def save_episode(episode: Episode, path: Path) -> None:
@@ -77,6 +84,7 @@ def save_episode(episode: Episode, path: Path) -> None:
         if isinstance(value := getattr(episode, field.name), Tensor)
     }
     metadata = {"version": VERSION, "world": episode.world, "seed": str(episode.seed)}
+    metadata["disparity_offset"] = repr(float(episode.disparity_offset))
     if episode.baseline is not None:
         metadata["baseline"] = repr(float(episode.baseline))
     with atomic_write(path) as temporary:
@@ -86,26 +94,30 @@ def save_episode(episode: Episode, path: Path) -> None:
 def load_episode(path: Path) -> Episode:
     """Reads a file that save_episode wrote. Raises FormatError, with the file's name, when it is not one."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: expected an episode, found no such file")
+        raise FileNotFoundError(f"{path}: expected an episode, found no such file; check the path")
+    again = "collect it again"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise FormatError(f"{path}: expected a safetensors episode, got {error}; collect it again") from None
+        raise FormatError(path, "a safetensors episode", " ".join(str(error).split())[:120], again) from None
     if metadata.get("version") != VERSION:
-        raise FormatError(f"{path}: expected episode version {VERSION}, got {metadata.get('version')}")
+        raise FormatError(path, f"an episode of version {VERSION}", str(metadata.get("version")), again)
     names = {field.name for field in fields(Episode)}
     for name, tensor in tensors.items():
         kind = torch.uint8 if name in ("rgb", "right") else torch.float32
         if name not in names or tensor.dtype != kind:
-            raise FormatError(f"{path}: expected no tensor {name} of {tensor.dtype}; collect it again")
+            raise FormatError(path, "the tensors of an episode", f"{name[:40]} of {tensor.dtype}", again)
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise FormatError(f"{path}: expected finite numbers, found NaN or infinity in {name}")
+            raise FormatError(path, "finite numbers", f"NaN or infinity in {name}", again)
+    missing = {"rgb", "w2c", "K", "actions"} - set(tensors)
+    if missing:
+        raise FormatError(path, "the tensors of an episode", f"no {sorted(missing)[0]}", again)
     try:
-        baseline = float(metadata["baseline"]) if "baseline" in metadata else None
+        numbers = {name: float(metadata[name]) for name in ("baseline", "disparity_offset") if name in metadata}
         return Episode(
-            **tensors, baseline=baseline, world=metadata.get("world", ""), seed=int(metadata.get("seed", 0))
+            **tensors, **numbers, world=metadata.get("world", ""), seed=int(metadata.get("seed", 0))
         )
     except (TypeError, ValueError, IndexError) as error:
-        raise FormatError(f"{path}: expected a whole episode, got one where {error}") from None
+        raise FormatError(path, "a whole episode", str(error)[:120], again) from None

@@ -1,0 +1,112 @@
+"""The house rules that a reader of the imports can check: direction, sizes, names, and who may import what."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("render", "recon", "hybridwm")
+# What each package may import of the three, itself apart (that is done by relative imports).
+MAY_IMPORT = {"render": set(), "recon": {"render"}, "hybridwm": {"render", "recon"}}
+MAX_LINES = 400
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "types", "stuff"}
+# Heavy or optional libraries, and the one module of each package that imports them.
+ONE_DOOR = {
+    "av": {"render/video.py"},
+    "cv2": set(),
+    "gsplat": {"render/rasterize_gsplat.py"},
+    "gymnasium": set(),
+    "kornia": set(),
+    "matplotlib": set(),
+    "numba": set(),
+    "open3d": set(),
+    "PIL": {"render/images.py"},
+    "scipy": set(),
+    "trimesh": set(),
+    "yaml": {"hybridwm/configuration.py"},
+}
+DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
+
+
+def sources(*folders):
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def imports(file):
+    """(module, level) of every import statement in the file, also those inside functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", node.level
+
+
+def name(file):
+    return file.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_run_one_way_and_are_relative_inside(package):
+    wrong = [
+        f"{name(file)} imports {module}"
+        for file in sources(package)
+        for module, level in imports(file)
+        if level == 0 and module.split(".")[0] in set(PACKAGES) - MAY_IMPORT[package]
+    ]
+    assert not wrong
+
+
+def test_no_file_is_over_400_lines():
+    lengths = {
+        name(file): len(file.read_text(encoding="utf-8").splitlines())
+        for file in sources(*PACKAGES, "tests", "examples")
+    }
+    assert {file: lines for file, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_examples_are_under_60_lines_and_numbered():
+    examples = sources("examples")
+    assert all(len(file.read_text().splitlines()) < 60 for file in examples)
+    assert [file.name[:3] for file in examples] == [f"{i:02d}_" for i in range(1, len(examples) + 1)]
+
+
+def test_no_module_is_named_for_nothing():
+    parts = {name(file): set(file.relative_to(ROOT).with_suffix("").parts) for file in sources(*PACKAGES)}
+    assert {file for file, words in parts.items() if words & FORBIDDEN_NAMES} == set()
+
+
+@pytest.mark.parametrize("library", ONE_DOOR)
+def test_heavy_libraries_have_one_door(library):
+    users = {
+        name(file)
+        for file in sources(*PACKAGES)
+        if any(level == 0 and module.split(".")[0] == library for module, level in imports(file))
+    }
+    assert users == ONE_DOOR[library]
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=;\[ ]", line)[0] for line in project["dependencies"]}
+    optional = {
+        re.split(r"[<>=;\[ ]", line)[0]
+        for extra, lines in project["optional-dependencies"].items()
+        if extra != "test"
+        for line in lines
+    }
+    used = {
+        DISTRIBUTION.get(module.split(".")[0], module.split(".")[0])
+        for file in sources(*PACKAGES)
+        for module, level in imports(file)
+        if level == 0 and module.split(".")[0] not in {*sys.stdlib_module_names, *PACKAGES}
+    }
+    assert used == declared | optional
+
+
+def test_nothing_reads_by_unpickling():
+    pattern = re.compile(r"torch\.load\(|pickle\.loads?\(|allow_pickle *= *True|yaml\.load\(|np\.load\(")
+    assert [name(file) for file in sources(*PACKAGES) if pattern.search(file.read_text())] == []
