@@ -78,7 +78,9 @@ class Walker:
                 "give (forward m, right m, yaw rad, pitch rad) for each camera"
             )
         if not bool(torch.isfinite(action).all()):
-            raise ValueError(f"expected finite action numbers; got {action.tolist()}; remove NaN and infinity")
+            raise ValueError(
+                f"expected finite action numbers; got {action.tolist()}; remove NaN and infinity"
+            )
         action = action.to(w2c)
         forward, right, yaw, pitch = action.unbind(-1)
         if clearance is not None:
@@ -89,7 +91,11 @@ class Walker:
         center = -(world_from_camera @ w2c[..., :3, 3:])[..., 0]
         turned = rotation(up, yaw) @ world_from_camera
         ahead = self.heading(turned.mT)
-        center = center + forward[..., None] * ahead + right[..., None] * torch.linalg.cross(ahead, up.expand_as(ahead))
+        center = (
+            center
+            + forward[..., None] * ahead
+            + right[..., None] * torch.linalg.cross(ahead, up.expand_as(ahead))
+        )
 
         now = self.pitch(w2c)
         limit = torch.full_like(now, self.pitch_limit)
@@ -105,7 +111,10 @@ class Walker:
         return moved
 
     def stand(
-        self, position: Float[Tensor, "*B 3"], yaw: Float[Tensor, "*B"], pitch: Float[Tensor, "*B"] | None = None
+        self,
+        position: Float[Tensor, "*B 3"],
+        yaw: Float[Tensor, "*B"],
+        pitch: Float[Tensor, "*B"] | None = None,
     ) -> Float[Tensor, "*B 4 4"]:
         """w2c of a walker with +z up: at yaw 0 it looks along +x, yaw grows to the left, pitch upwards."""
         pitch = torch.zeros_like(yaw) if pitch is None else pitch

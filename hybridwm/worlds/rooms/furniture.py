@@ -74,8 +74,10 @@ def find_place(rng, plan: Plan, wall, radius: float, against: bool) -> tuple[flo
         if wall is not None and abs(p[wall[0]] - wall[1]) < radius + (0.1 if against else 0.95):
             continue
         gap = 0.15 if against else 0.9
-        if all(math.hypot(p[0] - x, p[1] - y) > radius + r + (0.1 if k == 0 and wall else gap)
-               for k, (x, y, r) in enumerate(plan.taken)):
+        if all(
+            math.hypot(p[0] - x, p[1] - y) > radius + r + (0.1 if k == 0 and wall else gap)
+            for k, (x, y, r) in enumerate(plan.taken)
+        ):
             return float(p[0]), float(p[1]), yaw
     return None
 
@@ -86,7 +88,8 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
     against = kind in ("chest", "shelf") or rng.uniform() < 0.45
     material, other = PIECE + rng.permutation(8)[:2]
     hx, hy = {"chest": (0.5, 0.25), "shelf": (0.4, 0.18), "table": (0.5, 0.35), "cube": (0.28, 0.28)}.get(
-        kind, (0.2, 0.2))
+        kind, (0.2, 0.2)
+    )
     hx, hy = hx * rng.uniform(0.8, 1.2), hy * rng.uniform(0.85, 1.2)
     radius = hy if against and kind in ("chest", "shelf") else math.hypot(hx, hy)
     if kind in ("column", "stool", "ball", "plinth"):
@@ -98,7 +101,11 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
     if kind == "cube":
         yaw = rng.uniform(0, math.pi)
     if kind in ("chest", "shelf", "cube"):
-        height = {"chest": rng.uniform(0.6, 1.0), "shelf": rng.uniform(1.3, 2.1), "cube": rng.uniform(0.4, 0.9)}[kind]
+        height = {
+            "chest": rng.uniform(0.6, 1.0),
+            "shelf": rng.uniform(1.3, 2.1),
+            "cube": rng.uniform(0.4, 0.9),
+        }[kind]
         plan.box(x, y, 0.0, height, hx, hy, yaw, material)
         if kind != "shelf" and rng.uniform() < 0.6:  # something on top
             r = rng.uniform(0.12, 0.2)

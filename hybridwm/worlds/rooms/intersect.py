@@ -18,8 +18,8 @@ def axes(vectors: Float[Tensor, "*N 3"]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def nearest(hits: Float[Tensor, "E N V R"]) -> tuple[Tensor, Tensor]:
-    depth, index = hits.min(dim=1)
-    return depth, index
+    """The smallest depth over N primitives, and which one it is."""
+    return hits.min(dim=1)
 
 
 def hit_room(size: Float[Tensor, "E 3"], o, d) -> Tensor:
@@ -34,16 +34,20 @@ def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
     """Nearest entry into any box, and its index. o: three [E, V, 1]; d: three [E, V, R]."""
     cx, cy, cz, hx, hy, hz, yaw = (x[:, :, None, None] for x in boxes.unbind(-1))
     c, s = yaw.cos(), yaw.sin()
-    px, py, pz = (o[k][:, None] - p for k, p in enumerate((cx, cy, cz)))
+    px, py, pz = (p - o[k][:, None] for k, p in enumerate((cx, cy, cz)))
     dx, dy = d[0][:, None], d[1][:, None]
-    inverse = (1 / (c * dx + s * dy), 1 / (c * dy - s * dx), (1 / d[2])[:, None])
+    # a slab is crossed between middle - reach and middle + reach; negative sizes (padding) are never crossed
     near, far = None, None
-    for inv, p, h in zip(inverse, (c * px + s * py, c * py - s * px, pz), (hx, hy, hz), strict=True):
-        middle, reach = inv * p, inv.abs() * h  # the slab is entered at -middle - reach and left at reach - middle
-        enter, leave = -middle - reach, reach - middle
-        near = enter if near is None else torch.maximum(near, enter)
+    for inv, p, h in (
+        ((1 / d[2])[:, None], pz, hz),
+        (1 / (c * dx + s * dy), c * px + s * py, hx),
+        (1 / (c * dy - s * dx), c * py - s * px, hy),
+    ):
+        middle, reach = inv * p, inv.abs() * h
+        enter, leave = middle - reach, middle + reach
+        near = enter.clamp(min=NEAR) if near is None else torch.maximum(near, enter)
         far = leave if far is None else torch.minimum(far, leave)
-    return nearest(torch.where((near <= far) & (near > NEAR), near, NONE))
+    return nearest(torch.where(near <= far, near, NONE))
 
 
 def hit_cylinders(cylinders: Float[Tensor, "E C 5"], o, d) -> tuple[Tensor, Tensor]:

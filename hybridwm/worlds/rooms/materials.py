@@ -11,7 +11,14 @@ import numpy as np
 COLUMNS = (
     *("a_r", "a_g", "a_b", "b_r", "b_g", "b_b", "c_r", "c_g", "c_b"),  # three tones that cells and noise mix
     *("grout_r", "grout_g", "grout_b", "shape_r", "shape_g", "shape_b"),
-    *("cell_w", "cell_h", "row_shift", "grout", "parity", "cell_mix"),  # tiles, bricks, planks, checks, stripes
+    *(
+        "cell_w",
+        "cell_h",
+        "row_shift",
+        "grout",
+        "parity",
+        "cell_mix",
+    ),  # tiles, bricks, planks, checks, stripes
     *("grain", "stretch", "grain_light", "grain_mix"),  # octaves of value noise: size, anisotropy, amplitudes
     *("period_u", "period_v", "shape_radius", "shape_width", "diamond"),  # discs, rings, diamonds
     *("seed_x", "seed_y"),  # whole numbers: where in the noise table the material starts
@@ -59,40 +66,101 @@ def plaster(rng, colour):
 
 def bricks(rng, colour):
     w = rng.uniform(0.32, 0.5)
-    return row(rng, *tones(rng, colour, 0.32), cell_w=w, cell_h=w * rng.uniform(0.4, 0.6), row_shift=0.5, cell_mix=0.9,
-               grout=0.03, grout_rgb=colour * rng.choice([0.45, 1.3]), grain=0.2, grain_light=0.4, grain_mix=0.25)
+    return row(
+        rng,
+        *tones(rng, colour, 0.32),
+        cell_w=w,
+        cell_h=w * rng.uniform(0.4, 0.6),
+        row_shift=0.5,
+        cell_mix=0.9,
+        grout=0.03,
+        grout_rgb=colour * rng.choice([0.45, 1.3]),
+        grain=0.2,
+        grain_light=0.4,
+        grain_mix=0.25,
+    )
 
 
 def tiles(rng, colour):
     w = rng.uniform(0.3, 0.5)
-    return row(rng, *tones(rng, colour, 0.3), cell_w=w, cell_h=w, cell_mix=0.8, grout=0.025,
-               grout_rgb=colour * rng.choice([0.5, 1.3]), grain=0.25, grain_light=0.4, grain_mix=0.3)
+    return row(
+        rng,
+        *tones(rng, colour, 0.3),
+        cell_w=w,
+        cell_h=w,
+        cell_mix=0.8,
+        grout=0.025,
+        grout_rgb=colour * rng.choice([0.5, 1.3]),
+        grain=0.25,
+        grain_light=0.4,
+        grain_mix=0.3,
+    )
 
 
 def checks(rng, colour):
     w = rng.uniform(0.35, 0.6)
-    return row(rng, *tones(rng, colour, 0.4), cell_w=w, cell_h=w, parity=1.0, cell_mix=0.8, grain=0.25,
-               grain_light=0.4, grain_mix=0.3)
+    return row(
+        rng,
+        *tones(rng, colour, 0.4),
+        cell_w=w,
+        cell_h=w,
+        parity=1.0,
+        cell_mix=0.8,
+        grain=0.25,
+        grain_light=0.4,
+        grain_mix=0.3,
+    )
 
 
 def planks(rng, colour, upright=False):
     w, h = rng.uniform(0.9, 1.6), rng.uniform(0.16, 0.26)
     w, h = (h, FAR) if upright else (w, h)
-    return row(rng, *tones(rng, colour, 0.32), cell_w=w, cell_h=h, row_shift=0.37, cell_mix=0.9, grout=0.014,
-               grout_rgb=colour * 0.45, grain=0.24, stretch=1.6 if upright else 0.45, grain_light=0.5, grain_mix=0.35)
+    return row(
+        rng,
+        *tones(rng, colour, 0.32),
+        cell_w=w,
+        cell_h=h,
+        row_shift=0.37,
+        cell_mix=0.9,
+        grout=0.014,
+        grout_rgb=colour * 0.45,
+        grain=0.24,
+        stretch=1.6 if upright else 0.45,
+        grain_light=0.5,
+        grain_mix=0.35,
+    )
 
 
 def stripes(rng, colour):
-    return row(rng, *tones(rng, colour, 0.35), cell_w=rng.uniform(0.18, 0.4), cell_h=FAR, parity=1.0, cell_mix=0.75,
-               grain=0.25, grain_light=0.45, grain_mix=0.3)
+    return row(
+        rng,
+        *tones(rng, colour, 0.35),
+        cell_w=rng.uniform(0.18, 0.4),
+        cell_h=FAR,
+        parity=1.0,
+        cell_mix=0.75,
+        grain=0.25,
+        grain_light=0.45,
+        grain_mix=0.3,
+    )
 
 
 def dots(rng, colour, dot=None):
     p = rng.uniform(0.35, 0.55)
     dot = hsv(rng.uniform(), 0.5, 0.8) if dot is None else dot
-    return row(rng, *tones(rng, colour, 0.25), period_u=p, period_v=p, shape_radius=rng.choice([0.0, 0.55]) * p / 2,
-               shape_width=p * 0.14, diamond=float(rng.integers(2)), shape_rgb=dot, grain=0.3, grain_light=0.45,
-               grain_mix=0.6)
+    return row(
+        rng,
+        *tones(rng, colour, 0.25),
+        period_u=p,
+        period_v=p,
+        shape_radius=rng.choice([0.0, 0.55]) * p / 2,
+        shape_width=p * 0.14,
+        diamond=float(rng.integers(2)),
+        shape_rgb=dot,
+        grain=0.3,
+        grain_light=0.45,
+        grain_mix=0.6,
+    )
 
 
 WALLS = (plaster, plaster, bricks, tiles, stripes, dots, lambda rng, c: planks(rng, c, upright=True))
@@ -112,8 +180,16 @@ def poster(rng: np.random.Generator, colours: np.ndarray, width: float, height: 
         cells = dict(cell_w=width / n) if upright else dict(cell_h=height / n)
         return row(rng, a, b, c, **cells, cell_mix=1.0, **low)
     if kind == 1:  # a mosaic
-        return row(rng, a, b, c, cell_w=width / int(rng.choice([2, 4])), cell_h=height / int(rng.choice([2, 4])),
-                   cell_mix=1.0, **low)
+        return row(
+            rng,
+            a,
+            b,
+            c,
+            cell_w=width / int(rng.choice([2, 4])),
+            cell_h=height / int(rng.choice([2, 4])),
+            cell_mix=1.0,
+            **low,
+        )
     if kind == 2:  # one large disc or diamond, plain or ring
         ring = rng.integers(2)
         shape |= dict(shape_radius=0.32 * size * ring, shape_width=(0.09 if ring else 0.36) * size)
@@ -139,17 +215,25 @@ def make_style(style_seed: int) -> Style:
     """Materials, palette and lights as a function of the seed alone."""
     rng = np.random.default_rng([style_seed, 0x57])
     hue = rng.uniform()
-    walls = [hsv(hue + h + rng.normal(0, 0.03), rng.uniform(0.15, 0.48), rng.uniform(0.62, 0.9))
-             for h in (0.0, rng.choice([0.08, 0.4, 0.5]), rng.choice([0.15, 0.6, -0.2]), rng.choice([-0.08, 0.3]))]
+    walls = [
+        hsv(hue + h + rng.normal(0, 0.03), rng.uniform(0.15, 0.48), rng.uniform(0.62, 0.9))
+        for h in (0.0, rng.choice([0.08, 0.4, 0.5]), rng.choice([0.15, 0.6, -0.2]), rng.choice([-0.08, 0.3]))
+    ]
     wood = hsv(rng.uniform(0.05, 0.11), rng.uniform(0.35, 0.65), rng.uniform(0.5, 0.8))
     floor = wood if rng.uniform() < 0.6 else hsv(hue + 0.5, rng.uniform(0.1, 0.45), rng.uniform(0.45, 0.75))
     ceiling = hsv(hue + rng.uniform(-0.1, 0.1), rng.uniform(0.04, 0.15), rng.uniform(0.82, 0.95))
-    accents = np.stack([hsv(hue + 0.15 + k / 5 + rng.normal(0, 0.02), rng.uniform(0.55, 0.88), v)
-                        for k, v in enumerate(rng.permutation([0.95, 0.85, 0.7, 0.45, 0.9]))])
+    accents = np.stack(
+        [
+            hsv(hue + 0.15 + k / 5 + rng.normal(0, 0.02), rng.uniform(0.55, 0.88), v)
+            for k, v in enumerate(rng.permutation([0.95, 0.85, 0.7, 0.45, 0.9]))
+        ]
+    )
     order = rng.permutation(4)
     faces = [WALLS[rng.integers(len(WALLS))](rng, walls[k]) for k in order]
     faces += [FLOORS[rng.integers(len(FLOORS))](rng, floor), (tiles, plaster)[rng.integers(2)](rng, ceiling)]
-    inner = WALLS[rng.integers(len(WALLS))](rng, hsv(hue + rng.choice([0.25, 0.75]), rng.uniform(0.2, 0.5), 0.8))
+    inner = WALLS[rng.integers(len(WALLS))](
+        rng, hsv(hue + rng.choice([0.25, 0.75]), rng.uniform(0.2, 0.5), 0.8)
+    )
     frame = row(rng, *tones(rng, hsv(hue + 0.5, rng.uniform(0.1, 0.7), rng.choice([0.3, 0.9])), 0.2))
     pieces = []
     for k in range(8):

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from render.camera import Camera
 
+from .cull import cull
 from .layout import RoomBatch
 from .surface import Surface, trace
 from .textures import texture
 
-CPU_WORK = 2**19  # ray-box pairs in one piece of work: what fits a core's cache
-CUDA_WORK = 2**28
+CPU_RAYS = 2**13  # rays in one piece of work: its tensors stay in a core's cache
+CUDA_RAYS = 2**23
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ def light(rooms: RoomBatch, hit: Surface) -> Tensor:
     for p, size in zip((x, y, z - rooms.size[:, 2, None, None] / 2), rooms.size.unbind(-1), strict=True):
         gap = (size[:, None, None] / 2 - p.abs()).clamp(min=0)
         total = total * (1 - 0.25 * torch.exp(-gap / 0.22))
-    return total * 1.2
+    return total * 1.08
 
 
-def cast(rooms: RoomBatch, origins: Tensor, directions: Tensor, forward: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
+def cast(
+    rooms: RoomBatch, origins: Tensor, directions: Tensor, forward: Tensor, focal: Tensor
+) -> tuple[Tensor, Tensor]:
     """Colour [3, E, V, R] and depth [E, V, R] of rays; `focal` [E, V] in pixels."""
     hit = trace(rooms, origins, directions, forward)
     E, M, _ = rooms.materials.shape
@@ -76,15 +79,14 @@ def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
     directions = directions.reshape(E, V, height * width, 3)
     rgb = torch.empty(E, V, height * width, 3, device=rooms.device)
     depth = torch.empty(E, V, height * width, device=rooms.device)
-    work = CPU_WORK if rooms.device.type == "cpu" else CUDA_WORK
-    rays = max(work // rooms.boxes.shape[1], 1)
+    rays = CPU_RAYS if rooms.device.type == "cpu" else CUDA_RAYS
     step_e, step_r = max(rays // (V * height * width), 1), max(min(rays // V, height * width), 1)
     for e in range(0, E, step_e):
-        some = rooms if step_e >= E else rooms[e : e + step_e]
-        pick = slice(e, e + step_e)
+        some = slice(e, e + step_e)
+        few = cull(rooms if step_e >= E else rooms[some], camera[some])
         for r in range(0, height * width, step_r):
             part = slice(r, r + step_r)
-            colour, z = cast(some, origins[pick], directions[pick, :, part], forward[pick], focal[pick])
-            rgb[pick, :, part] = colour.permute(1, 2, 3, 0)
-            depth[pick, :, part] = z
+            colour, z = cast(few, origins[some], directions[some, :, part], forward[some], focal[some])
+            rgb[some, :, part] = colour.permute(1, 2, 3, 0)
+            depth[some, :, part] = z
     return Raycast(rgb.reshape(E, V, height, width, 3), depth.reshape(E, V, height, width))

@@ -5,7 +5,7 @@ Shapes: E rooms, V cameras each, R rays each; directions have camera z = 1, so r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -44,6 +44,16 @@ class Patch:
     ray: Triple
     ahead: Triple
 
+    def over(self, where: Tensor, other: Patch) -> Patch:
+        """`other` where `where`, else this."""
+
+        def pick(a, b):
+            if isinstance(a, tuple):
+                return tuple(torch.where(where, q, p) for p, q in zip(a, b, strict=True))
+            return torch.where(where, b, a)
+
+        return Patch(**{f.name: pick(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
 
 def pick(table: Float[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
     """Columns of `table` at each ray's index [E, V, R]."""
@@ -53,8 +63,13 @@ def pick(table: Float[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
     return [column[flat].reshape(index.shape) for column in table.reshape(E * N, K).T.contiguous()]
 
 
-def flat_patch(rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
+def flat_patch(
+    rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, d: Triple, ez: Triple
+) -> Patch:
     """Faces of boxes, and of the room, which is a box seen from inside."""
+    if not rooms.boxes.shape[1]:
+        rooms = replace(rooms, boxes=on_room.new_ones(len(rooms), 1, 7, dtype=torch.float32),
+                        box_materials=index.new_zeros(len(rooms), 1))  # fmt: skip
     bx, by, bz, hx, hy, hz, yaw = pick(rooms.boxes, index)
     width, length, height = (x[:, None, None] / 2 for x in rooms.size.unbind(-1))
     bx, by, yaw = (torch.where(on_room, 0.0, x) for x in (bx, by, yaw))
@@ -84,30 +99,43 @@ def flat_patch(rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, 
     return Patch(u, v, torch.where(on_room, 0, face), material, normal, turn(q), turn(ahead))
 
 
-def round_patch(rooms, cylinder: Tensor, ball: Tensor, on_ball: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
-    """Cylinder sides unrolled around the axis, caps flat, balls by longitude and latitude."""
-    x, y, z = point
-    cx, cy, z0, z1, radius = pick(rooms.cylinders, cylinder)
-    gx, gy, gz, g = pick(rooms.balls, ball)
-    cx, cy, radius = torch.where(on_ball, gx, cx), torch.where(on_ball, gy, cy), torch.where(on_ball, g, radius)
-    rx, ry = x - cx, y - cy
-    across = (rx * rx + ry * ry).clamp(min=1e-12).sqrt()
-    cap = ~on_ball & (across < radius * (1 - 1e-4)) & (torch.minimum((z - z1).abs(), (z - z0).abs()) < 1e-3)
-    up = torch.where(on_ball, ((z - gz) / g).clamp(-1, 1), torch.where(cap, torch.where(z * 2 > z0 + z1, 1.0, -1.0), 0.0))
-    out = torch.where(on_ball, (1 - up * up).sqrt(), torch.where(cap, 0.0, 1.0))
-    normal = (rx / across * out, ry / across * out, up)
-    t = (torch.where(cap, 1.0, -ry / across), torch.where(cap, 0.0, rx / across), torch.zeros_like(x))
-    nx, ny, nz = normal
-    b = (-nz * t[1], nz * t[0], nx * t[1] - ny * t[0])  # normal × t
+def tangents(normal: Triple, across: Triple, d: Triple, ez: Triple) -> tuple[Triple, Triple]:
+    """Ray and camera z along (normal, first tangent, normal × first tangent)."""
+    (nx, ny, nz), (tx, ty, tz) = normal, across
+    other = (ny * tz - nz * ty, nz * tx - nx * tz, nx * ty - ny * tx)
 
     def along(a: Triple) -> Triple:
-        return tuple(n[0] * a[0] + n[1] * a[1] + n[2] * a[2] for n in (normal, t, b))
+        return tuple(n[0] * a[0] + n[1] * a[1] + n[2] * a[2] for n in (normal, across, other))
 
-    u = torch.where(cap, rx, torch.atan2(ry, rx) * radius)
-    v = torch.where(cap, ry, torch.where(on_ball, torch.asin(up) * g, z))
-    material = torch.where(on_ball, pick(rooms.ball_materials[..., None], ball)[0],
-                           pick(rooms.cylinder_materials[..., None], cylinder)[0])  # fmt: skip
-    return Patch(u, v, cap.long() * 4, material, normal, along(d), along(ez))
+    return along(d), along(ez)
+
+
+def cylinder_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
+    """Sides unrolled around the axis; caps flat."""
+    cx, cy, z0, z1, radius = pick(rooms.cylinders, index)
+    x, y, z = point[0] - cx, point[1] - cy, point[2]
+    r = torch.sqrt(x * x + y * y + 1e-12)
+    cap = (r < radius * (1 - 1e-4)) & (torch.minimum((z - z1).abs(), (z - z0).abs()) < 1e-3)
+    ux, uy, zero = x / r, y / r, torch.zeros_like(x)
+    up = torch.where(cap, torch.where(2 * z > z0 + z1, 1.0, -1.0), 0.0)
+    normal = (torch.where(cap, 0.0, ux), torch.where(cap, 0.0, uy), up)
+    ray, ahead = tangents(normal, (torch.where(cap, 1.0, -uy), torch.where(cap, 0.0, ux), zero), d, ez)
+    u, v = torch.where(cap, x, torch.atan2(y, x) * radius), torch.where(cap, y, z)
+    return Patch(
+        u, v, cap.long() * 4, pick(rooms.cylinder_materials[..., None], index)[0], normal, ray, ahead
+    )
+
+
+def ball_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
+    """Longitude and latitude, in metres at the equator."""
+    cx, cy, cz, radius = pick(rooms.balls, index)
+    normal = tuple((p - c) / radius for p, c in zip(point, (cx, cy, cz), strict=True))
+    nx, ny, nz = normal
+    r = torch.sqrt(nx * nx + ny * ny + 1e-8)
+    ray, ahead = tangents(normal, (-ny / r, nx / r, torch.zeros_like(r)), d, ez)
+    u, v = torch.atan2(ny, nx) * radius, torch.asin(nz.clamp(-1, 1)) * radius
+    material = pick(rooms.ball_materials[..., None], index)[0]
+    return Patch(u, v, torch.zeros_like(index), material, normal, ray, ahead)
 
 
 def trace(rooms: RoomBatch, origins: Float[Tensor, "E V 3"], directions: Float[Tensor, "E V R 3"],
@@ -116,27 +144,31 @@ def trace(rooms: RoomBatch, origins: Float[Tensor, "E V 3"], directions: Float[T
     o = tuple(x[..., None] for x in axes(origins))
     d = tuple(torch.where(x.abs() < 1e-7, 1e-7, x).contiguous() for x in axes(directions))
     ez = tuple(x[..., None] for x in axes(forward))
-    t_room = hit_room(rooms.size, o, d)
-    t_box, box = hit_boxes(rooms.boxes, o, d)
-    t_cylinder, cylinder = hit_cylinders(rooms.cylinders, o, d)
-    t_ball, ball = hit_balls(rooms.balls, o, d)
-    depth = torch.minimum(torch.minimum(t_room, t_box), torch.minimum(t_cylinder, t_ball))
-    on_room, on_ball = t_room <= depth, t_ball <= depth
-    curved = on_ball | (t_cylinder <= depth)
+    depth = hit_room(rooms.size, o, d)
+    on_room = torch.ones_like(depth, dtype=torch.bool)
+    box = cylinder = ball = torch.zeros_like(depth, dtype=torch.long)
+    on_cylinder = on_ball = ~on_room
+    if rooms.boxes.shape[1]:
+        t, box = hit_boxes(rooms.boxes, o, d)
+        on_room, depth = depth <= t, torch.minimum(depth, t)
+    if rooms.cylinders.shape[1]:
+        t, cylinder = hit_cylinders(rooms.cylinders, o, d)
+        on_cylinder, depth = t < depth, torch.minimum(depth, t)
+    if rooms.balls.shape[1]:
+        t, ball = hit_balls(rooms.balls, o, d)
+        on_ball, depth = t < depth, torch.minimum(depth, t)
 
     point = tuple(p + depth * q for p, q in zip(o, d, strict=True))
-    a = flat_patch(rooms, box, on_room, point, d, ez)
-    b = round_patch(rooms, cylinder, ball, on_ball, point, d, ez)
-
-    def choose(x, y):
-        return tuple(torch.where(curved, q, p) for p, q in zip(x, y, strict=True))
-
-    u, v, side, material = choose((a.u, a.v, a.side, a.material), (b.u, b.v, b.side, b.material))
-    dn, du, dv = choose(a.ray, b.ray)
-    zn, zu, zv = choose(a.ahead, b.ahead)
+    patch = flat_patch(rooms, box, on_room, point, d, ez)
+    if rooms.cylinders.shape[1]:
+        patch = patch.over(on_cylinder, cylinder_patch(rooms, cylinder, point, d, ez))
+    if rooms.balls.shape[1]:
+        patch = patch.over(on_ball, ball_patch(rooms, ball, point, d, ez))
+    dn, du, dv = patch.ray
+    zn, zu, zv = patch.ahead
     # how far u and v move in one pixel: each tangent, slid along the ray onto the image plane
     dn = torch.where(dn.abs() < 1e-3, 1e-3, dn)
     feet = []
     for along, ahead in ((du / dn, zu), (dv / dn, zv)):
         feet.append(depth * (1 + along * along - (ahead - zn * along) ** 2).clamp(min=1e-4).sqrt())
-    return Surface(depth, u, v, feet[0], feet[1], side, material, point, choose(a.normal, b.normal))
+    return Surface(depth, patch.u, patch.v, *feet, patch.side, patch.material, point, patch.normal)

@@ -54,7 +54,9 @@ def line(distance: Tensor, width: Tensor, period: Tensor, footprint: Tensor) -> 
     return (torch.minimum(high, half) - torch.maximum(low, -half)).clamp(min=0) / foot
 
 
-def cells(m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor) -> tuple[Tensor, Tensor]:
+def cells(
+    m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor
+) -> tuple[Tensor, Tensor]:
     """Box-filtered per-cell tone in -1…1 and the share of grout."""
     w, h = m("cell_w"), m("cell_h")
     y = v / h - torch.where(h < FAR, 0.5, 0.0)  # a cell of no visible edge is centred, others start at 0
@@ -82,7 +84,13 @@ def cells(m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_
 
 
 def texture(
-    table: Float[Tensor, "P K"], material: Int[Tensor, "*R"], u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, side: Tensor
+    table: Float[Tensor, "P K"],
+    material: Int[Tensor, "*R"],
+    u: Tensor,
+    v: Tensor,
+    fu: Tensor,
+    fv: Tensor,
+    side: Tensor,
 ) -> Float[Tensor, "3 *R"]:
     """Albedo 0…1 at surface coordinates u, v (metres) for pixels that cover fu × fv metres there.
 

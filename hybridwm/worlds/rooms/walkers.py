@@ -24,11 +24,11 @@ INVERSE = [BACK, FORWARD, RIGHT, LEFT, STRAFE_RIGHT, STRAFE_LEFT, DOWN, UP, STAY
 
 BEHAVIOURS = ("wander", "out_and_back", "full_turn", "orbit", "stare", "random")
 WANDER, OUT_AND_BACK, FULL_TURN, ORBIT, STARE, RANDOM = range(6)
-# one round of a walker's plan, shuffled by its seed: (behaviour, steps). Chance fills 44 of 244 steps (18 %).
-ROUND = ((WANDER, 24), (WANDER, 32), (WANDER, 24), (OUT_AND_BACK, 24), (OUT_AND_BACK, 16), (FULL_TURN, 24),
-         (ORBIT, 20), (ORBIT, 16), (STARE, 20), (RANDOM, 24), (RANDOM, 20))  # fmt: skip
+# one round of a walker's plan, shuffled by its seed: (behaviour, steps). Chance fills 40 of 244 steps (16 %).
+ROUND = ((WANDER, 32), (WANDER, 32), (WANDER, 32), (OUT_AND_BACK, 24), (OUT_AND_BACK, 16), (FULL_TURN, 24),
+         (ORBIT, 24), (STARE, 20), (RANDOM, 20), (RANDOM, 20))  # fmt: skip
 STICKY = 0.7  # chance to repeat the last action
-CHANCE = (8, 2, 5, 5, 2, 2, 1, 1, 0)  # weights of a fresh random action, in the order of ACTIONS
+CHANCE = (10, 3, 4, 4, 3, 3, 1, 1, 0)  # weights of a fresh random action, in the order of ACTIONS
 TALK = 8  # random numbers per step
 
 
@@ -62,7 +62,12 @@ def schedule(seeds: tuple[int, ...], steps: int, seed: int) -> tuple[Tensor, Ten
 
 
 def walk(
-    rooms: RoomBatch, steps: int, seed: int, *, start: Float[Tensor, "E 4 4"] | None = None, rig: RoomsRig | None = None
+    rooms: RoomBatch,
+    steps: int,
+    seed: int,
+    *,
+    start: Float[Tensor, "E 4 4"] | None = None,
+    rig: RoomsRig | None = None,
 ) -> Walk:
     """Walk `steps` actions (so steps + 1 frames) in every room: the same for the same room seed and `seed`.
 
@@ -76,9 +81,13 @@ def walk(
     body = Walker(radius=rig.radius)
     w2c = sample_free_pose(rooms, seed, rig.radius, rig.eye_height) if start is None else start
     if not bool(is_free(rooms, centers(w2c), rig.radius).all()):
-        raise ValueError("expected start poses in free space; got one that touches something; use sample_free_pose")
+        raise ValueError(
+            "expected start poses in free space; got one that touches something; use sample_free_pose"
+        )
     behaviour, phase, length = (x.to(device) for x in schedule(rooms.seeds, steps, seed))
-    talk = torch.stack([torch.rand(steps, TALK, generator=generator(s, seed, 2)) for s in rooms.seeds]).to(device)
+    talk = torch.stack([torch.rand(steps, TALK, generator=generator(s, seed, 2)) for s in rooms.seeds]).to(
+        device
+    )
     table, inverse = action_vectors(device), torch.tensor(INVERSE, device=device)
     chance = torch.tensor(CHANCE, device=device, dtype=torch.float32).cumsum(0)
     free = free_grid(rooms)
@@ -111,11 +120,17 @@ def walk(
         circle = torch.where(i % 3 == 2, turn, torch.where(side, STRAFE_RIGHT, STRAFE_LEFT))
         action = torch.where(kind == ORBIT, circle, action)
         gaze = torch.where(side, DOWN, torch.where(i < 2, STAY, UP))
-        stare = torch.where(i < 3, gaze, torch.where(r[:, 3] < 0.6, STAY, torch.where(r[:, 4] < 0.5, LEFT, RIGHT)))
-        stare = torch.where(i >= n - 5, torch.where(pitch < -TURN / 2, UP, torch.where(pitch > TURN / 2, DOWN, LEFT)), stare)
+        stare = torch.where(
+            i < 3, gaze, torch.where(r[:, 3] < 0.6, STAY, torch.where(r[:, 4] < 0.5, LEFT, RIGHT))
+        )
+        stare = torch.where(
+            i >= n - 5, torch.where(pitch < -TURN / 2, UP, torch.where(pitch > TURN / 2, DOWN, LEFT)), stare
+        )
         action = torch.where(kind == STARE, stare, action)
         drawn = torch.searchsorted(chance, r[:, 3].contiguous() * chance[-1]).clamp(max=STAY - 1)
-        action = torch.where(kind == RANDOM, torch.where((r[:, 4] < STICKY) & ~fresh & (last != STAY), last, drawn), action)
+        action = torch.where(
+            kind == RANDOM, torch.where((r[:, 4] < STICKY) & ~fresh & (last != STAY), last, drawn), action
+        )
 
         w2c, action, touch = carry_out(rooms, w2c, action, body, table)
         side = torch.where(touch & (kind == ORBIT), ~side, side)
@@ -131,7 +146,9 @@ def centers(w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 3"]:
     return -(w2c[..., :3, :3].mT @ w2c[..., :3, 3:])[..., 0]
 
 
-def carry_out(rooms: RoomBatch, w2c: Tensor, action: Tensor, body: Walker, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def carry_out(
+    rooms: RoomBatch, w2c: Tensor, action: Tensor, body: Walker, table: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Move by discrete actions; one that would touch something, or look past the limit, becomes `stay`."""
     touch = ~free_path(rooms, centers(w2c), centers(body.move(w2c, table[action])), body.radius)
     gaze = body.pitch(w2c) + table[action][:, 3]
@@ -142,12 +159,16 @@ def carry_out(rooms: RoomBatch, w2c: Tensor, action: Tensor, body: Walker, table
 def new_goal(size: Float[Tensor, "E 3"], free: Tensor, draw: Float[Tensor, "E 2"]) -> Float[Tensor, "E G G"]:
     """Distance field to the free cell nearest to a drawn point of each room."""
     points = grid_points(size.device)
-    wish = (draw * 2 - 1) * (size[:, :2] / 2 - 0.5)
+    wish = (
+        (draw * 2 - 1).sign() * (draw * 2 - 1).abs().sqrt() * (size[:, :2] / 2 - 0.5)
+    )  # rather near the walls
     away = torch.linalg.vector_norm(points - wish[:, None, None], dim=-1) + torch.where(free, 0.0, FAR)
     return distance_field(free, points.reshape(-1, 2)[away.flatten(1).argmin(1)])
 
 
-def wander(rooms: RoomBatch, field: Tensor, w2c: Tensor, body: Walker, draw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def wander(
+    rooms: RoomBatch, field: Tensor, w2c: Tensor, body: Walker, draw: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Towards the goal: turn to the best of 24 headings, then walk. Also: is the way ahead open; has it arrived."""
     here = centers(w2c)
     ahead = body.heading(w2c)
