@@ -42,6 +42,11 @@ class Camera:
                 f"Camera.K and Camera.w2c must have equal batch axes; got {list(self.K.shape)} and "
                 f"{list(self.w2c.shape)}. Expand one of them."
             )
+        if self.K.dtype != self.w2c.dtype or self.K.device != self.w2c.device:
+            raise ValueError(
+                f"Camera.K and Camera.w2c must share dtype and device; got {self.K.dtype} on {self.K.device} "
+                f"and {self.w2c.dtype} on {self.w2c.device}. Use .to()."
+            )
         if not (isinstance(self.width, int) and isinstance(self.height, int)):
             raise TypeError(f"Camera.width and height must be int; got {self.width!r} and {self.height!r}.")
         if self.width < 1 or self.height < 1:

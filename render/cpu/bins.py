@@ -1,0 +1,157 @@
+"""Stage 2: which splats reach which tile, each tile's list sorted front to back."""
+
+# pyright: reportCallIssue=false, reportArgumentType=false
+from __future__ import annotations
+
+import numpy as np
+
+from .kernel import kernel
+from .memory import float_bits
+from .project import (
+    BOTTOM,
+    CENTER_U,
+    CENTER_V,
+    CONIC_UU,
+    CONIC_UV,
+    CONIC_VV,
+    CUTOFF,
+    DEPTH,
+    LEFT,
+    RECORD,
+    RIGHT,
+    TOP,
+    f32,
+)
+
+# Pixels. 64 floats wide and 16 high keeps a tile's channels within the first-level cache.
+TILE_WIDTH, TILE_HEIGHT = 64, 16
+_RADIX_BITS = 8
+
+
+@kernel
+def tile_columns(records, r, tile_y, exact):
+    """First and past-the-last tile column that the splat at records[r] reaches in a row of tiles.
+
+    exact: cut the alpha >= 1/255 ellipse with the row; else the bounding box alone.
+    """
+    left, right = int(records[r + LEFT]), int(records[r + RIGHT])
+    if exact:
+        first = max(int(records[r + TOP]), tile_y * TILE_HEIGHT)
+        last = min(int(records[r + BOTTOM]), (tile_y + 1) * TILE_HEIGHT) - 1
+        dv_first = f32(first) + f32(0.5) - records[r + CENTER_V]
+        dv_last = f32(last) + f32(0.5) - records[r + CENTER_V]
+        # The ellipse a du^2 + 2 b du dv + c dv^2 = 2 cutoff.
+        a, b, c = (
+            f32(-32) * records[r + CONIC_UU],
+            f32(-16) * records[r + CONIC_UV],
+            f32(-32) * records[r + CONIC_VV],
+        )
+        cutoff = f32(-16) * records[r + CUTOFF]
+        # Where it is widest; within the row of tiles, the nearest line to that.
+        widest = -b / c * np.sqrt(max(f32(0), f32(2) * cutoff * c / (a * c - b * b)))
+        dv_right = min(max(widest, dv_first), dv_last)
+        dv_left = min(max(-widest, dv_first), dv_last)
+        under_right = b * b * dv_right * dv_right - a * (c * dv_right * dv_right - f32(2) * cutoff)
+        under_left = b * b * dv_left * dv_left - a * (c * dv_left * dv_left - f32(2) * cutoff)
+        if under_right < 0 or under_left < 0:
+            return 0, 0
+        margin = f32(0.5) + f32(1e-3)
+        u = records[r + CENTER_U]
+        left = max(left, int(np.ceil(u + (-b * dv_left - np.sqrt(under_left)) / a - margin)))
+        right = min(
+            right, int(np.floor(u + (-b * dv_right + np.sqrt(under_right)) / a - f32(0.5) + f32(1e-3))) + 1
+        )
+        if left >= right:
+            return 0, 0
+    return left // TILE_WIDTH, (right - 1) // TILE_WIDTH + 1
+
+
+@kernel
+def tile_rows(records, r):
+    """First and past-the-last row of tiles of a splat, and whether it covers so many that exactness pays."""
+    first, last = int(records[r + TOP]) // TILE_HEIGHT, (int(records[r + BOTTOM]) - 1) // TILE_HEIGHT + 1
+    columns = (int(records[r + RIGHT]) - 1) // TILE_WIDTH + 1 - int(records[r + LEFT]) // TILE_WIDTH
+    return first, last, columns * (last - first) > 4
+
+
+@kernel
+def count_pairs(records, n, tiles_x, offsets):
+    """offsets[t + 1] - offsets[t]: how many splats reach tile t; returns how many do in all."""
+    offsets[:] = 0
+    for i in range(n):
+        r = RECORD * i
+        if records[r + RIGHT] < f32(0):
+            continue
+        first, last, exact = tile_rows(records, r)
+        for tile_y in range(first, last):
+            begin, end = tile_columns(records, r, tile_y, exact)
+            for tile_x in range(begin, end):
+                offsets[tile_y * tiles_x + tile_x + 1] += 1
+    for tile in range(1, offsets.size):
+        offsets[tile] += offsets[tile - 1]
+    return offsets[-1]
+
+
+@kernel
+def sort_pairs(records, n, tiles_x, offsets, keys, scratch):
+    """Fills keys with depth bits << 32 | splat, by tile, nearest first; equal depths in index order."""
+    cursors = offsets[:-1].copy()
+    for i in range(n):
+        r = RECORD * i
+        if records[r + RIGHT] < f32(0):
+            continue
+        key = np.uint64(float_bits(records[r + DEPTH])) << np.uint64(32) | np.uint64(i)
+        first, last, exact = tile_rows(records, r)
+        for tile_y in range(first, last):
+            begin, end = tile_columns(records, r, tile_y, exact)
+            for tile_x in range(begin, end):
+                tile = tile_y * tiles_x + tile_x
+                keys[cursors[tile]] = key
+                cursors[tile] += 1
+    for tile in range(cursors.size):
+        _sort(keys[offsets[tile] : offsets[tile + 1]], scratch)
+
+
+@kernel
+def _sort(keys, scratch):
+    """Stable radix sort on the depth bits that vary among these keys."""
+    n = keys.size
+    if n <= 24:
+        for i in range(1, n):
+            key, j = keys[i], i
+            while j > 0 and keys[j - 1] > key:
+                keys[j] = keys[j - 1]
+                j -= 1
+            keys[j] = key
+        return
+    any_set, all_set = np.uint64(0), ~np.uint64(0)
+    for i in range(n):
+        any_set |= keys[i]
+        all_set &= keys[i]
+    varying = (any_set & ~all_set) >> np.uint64(32)
+    shift = np.uint64(32)
+    digit = np.uint64((1 << _RADIX_BITS) - 1)
+    counts = np.empty(1 << _RADIX_BITS, np.int64)
+    source, target = keys, scratch[:n]
+    while varying != 0:
+        while varying & np.uint64(1) == 0:
+            varying >>= np.uint64(1)
+            shift += np.uint64(1)
+        counts[:] = 0
+        for i in range(n):
+            counts[(source[i] >> shift) & digit] += 1
+        total = 0
+        for d in range(counts.size):
+            count = counts[d]
+            counts[d] = total
+            total += count
+        for i in range(n):
+            d = (source[i] >> shift) & digit
+            target[counts[d]] = source[i]
+            counts[d] += 1
+        source, target = target, source
+        varying >>= np.uint64(_RADIX_BITS)
+        shift += np.uint64(_RADIX_BITS)
+    # After an odd number of passes the sorted keys lie in scratch; copying onto itself is harmless otherwise.
+    for i in range(n):
+        keys[i] = source[i]
