@@ -7,6 +7,7 @@ finer than a pixel, so that views agree.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from jaxtyping import Float
@@ -80,13 +81,14 @@ def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
     rgb = torch.empty(E, V, height * width, 3, device=rooms.device)
     depth = torch.empty(E, V, height * width, device=rooms.device)
     rays = CPU_RAYS if rooms.device.type == "cpu" else CUDA_RAYS
-    step_e, step_r = max(rays // (V * height * width), 1), max(min(rays // V, height * width), 1)
-    for e in range(0, E, step_e):
-        some = slice(e, e + step_e)
-        few = cull(rooms if step_e >= E else rooms[some], camera[some])
-        for r in range(0, height * width, step_r):
-            part = slice(r, r + step_r)
-            colour, z = cast(few, origins[some], directions[some, :, part], forward[some], focal[some])
-            rgb[some, :, part] = colour.permute(1, 2, 3, 0)
-            depth[some, :, part] = z
+    pixels = height * width
+    step_e, step_v = max(rays // (V * pixels), 1), max(min(rays // pixels, V), 1)
+    step_r = max(min(rays // step_v, pixels), 1)
+    for e, v in product(range(0, E, step_e), range(0, V, step_v)):
+        some = (slice(e, e + step_e), slice(v, v + step_v))
+        few = cull(rooms[some[0]], camera[some])
+        for r in range(0, pixels, step_r):
+            part = (*some, slice(r, r + step_r))
+            colour, z = cast(few, origins[some], directions[part], forward[some], focal[some])
+            rgb[part], depth[part] = colour.permute(1, 2, 3, 0), z
     return Raycast(rgb.reshape(E, V, height, width, 3), depth.reshape(E, V, height, width))
