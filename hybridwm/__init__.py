@@ -44,6 +44,7 @@ def _register_environments() -> None:
         gymnasium.register(
             id="hybridwm/Rooms-v0",
             entry_point="hybridwm.worlds.rooms.env:RoomsEnv",
+            vector_entry_point="hybridwm.worlds.rooms.vector:RoomsVectorEnv",
         )
 
 

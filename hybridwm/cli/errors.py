@@ -9,9 +9,10 @@ OURS = tuple(Path(__file__).resolve().parents[2] / name for name in ("hybridwm",
 
 def is_expected(error: Exception) -> bool:
     """Whether `error` says that an input, a file or an installation is at fault, rather than that there is a bug."""
-    return isinstance(error, (ValueError, OSError, ImportError)) or (
-        isinstance(error, (TypeError, FloatingPointError)) and _raised_here(error)
-    )
+    if isinstance(error, (ValueError, OSError, ImportError)):
+        return True
+    # Python raises TypeErrors of its own where the fault is in the code; ours are raised by a statement.
+    return isinstance(error, (TypeError, FloatingPointError)) and _raised_here(error, by_statement=True)
 
 
 def one_line(error: Exception) -> str:
@@ -40,10 +41,11 @@ def unboxed(text: str) -> str:
     return re.sub(r"^Error parsing Options: ", "", " ".join(words.split())) or text.strip()
 
 
-def _raised_here(error: Exception) -> bool:
-    """Whether the innermost frame of the traceback lies in one of the three packages."""
+def _raised_here(error: Exception, by_statement: bool = False) -> bool:
+    """Whether the innermost frame of the traceback lies in one of the three packages (at a `raise`)."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return False
     file = Path(frames[-1].filename).resolve()
-    return any(file.is_relative_to(folder) for folder in OURS)
+    stated = not by_statement or (frames[-1].line or "").startswith("raise ")
+    return stated and any(file.is_relative_to(folder) for folder in OURS)

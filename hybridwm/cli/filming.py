@@ -16,6 +16,11 @@ from render.images import to_uint8
 from render.rasterize import Backend
 from render.trajectory import interpolate, orbit, sway
 
+# Rotations that turn the world so that its up is +z, about which orbits go.
+LEVEL_FROM_WORLD = {
+    "z": [[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+    "-y": [[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]],
+}
 SWAY = 0.08  # of the distance: enough parallax to see depth, little enough to stay on what was seen
 
 
@@ -36,7 +41,14 @@ def resized(camera: Camera, width: int | None) -> Camera:
     return camera.resized(width, max(1, round(camera.height * width / camera.width)))
 
 
-def camera_path(gaussians: Gaussians, cameras: Camera | None, kind: str, frames: int, width: int | None) -> Camera:
+def camera_path(
+    gaussians: Gaussians,
+    cameras: Camera | None,
+    kind: str,
+    frames: int,
+    width: int | None = None,
+    up: str = "z",
+) -> Camera:
     """`frames` cameras: sway around the first saved camera, along the saved cameras, or an orbit of the scene.
 
     "auto" is along the saved cameras, sway where there is one, orbit where there is none. Raises ValueError where
@@ -48,10 +60,14 @@ def camera_path(gaussians: Gaussians, cameras: Camera | None, kind: str, frames:
     if kind == "auto":
         kind = "orbit" if count == 0 else "sway" if count == 1 else "cameras"
     if kind == "orbit":
-        low, high = torch.quantile(_thinned(gaussians.means), torch.tensor([0.05, 0.95]), dim=0)
-        radius = float((high - low).norm())
-        size = {"width": width or 640, "height": round((width or 640) * 0.75), "fov_x_degrees": 60.0}
-        return orbit((low + high) / 2, max(radius, 1e-3), frames, **size)
+        level = torch.tensor(LEVEL_FROM_WORLD[up])
+        low, high = torch.quantile(_thinned(gaussians.means) @ level[:3, :3].T, torch.tensor([0.05, 0.95]), dim=0)
+        radius = max(float((high - low).norm()), 1e-3)
+        wide = width or 640
+        path = orbit(
+            (low + high) / 2, radius, frames, width=wide, height=round(wide * 0.75), fov_x_degrees=60.0
+        )
+        return replace(path, w2c=path.w2c @ level)
     if cameras is None or count == 0:
         raise ValueError(f"the path '{kind}' needs a cameras.json beside the scene, found none; use --path orbit")
     cameras = resized(cameras, width)

@@ -23,6 +23,8 @@ class Options:
     path: Literal["auto", "cameras", "sway", "orbit"] = "auto"
     """Along the scene's saved cameras; swaying around the first; a circle around the scene; auto is the first
     of these that the scene has what it needs for."""
+    up: Literal["z", "-y"] = "z"
+    """The world's up, for an orbit: -y in the worlds of reconstruct, COLMAP and most splat files."""
     frames: int = 72
     """Frames of the film."""
     fps: float = 24.0
@@ -61,7 +63,7 @@ def run(options: Options) -> None:
     from .filming import camera_path, film, open_scene
 
     gaussians, cameras = open_scene(options.scene)
-    path = camera_path(gaussians, cameras, options.path, options.frames, options.width)
+    path = camera_path(gaussians, cameras, options.path, options.frames, options.width, options.up)
     picture = options.out.suffix.lower() == ".png"
     frames = film(
         gaussians, path[:1] if picture else path, backend=options.backend, background=options.background

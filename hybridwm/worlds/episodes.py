@@ -7,8 +7,8 @@
     K        float32 [3, 3]         pixels
     actions  float32 [T - 1, 4]     actions[i] leads from frame i to i + 1: forward m, right m, yaw rad, pitch rad
 
-The file's metadata holds `baseline` in metres, `disparity_offset` in pixels (recon.View), the world's name and the
-seed. `right` and `depth` may be absent.
+The file's metadata holds `baseline` in metres, `disparity_offset` in pixels (recon.View), `up` (the world's up,
+a unit vector), the world's name and the seed. `right` and `depth` may be absent.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERSION = "1"
 
 @dataclass(frozen=True)
 class Episode:
-    """One walk: T frames and the T - 1 actions between them. Raises ValueError when lengths or sizes differ."""
+    """One walk: T frames, T - 1 actions between them. Raises ValueError when lengths or sizes differ."""
 
     rgb: UInt8[Tensor, "T H W 3"]
     w2c: Float[Tensor, "T 4 4"]
@@ -42,6 +42,7 @@ class Episode:
     depth: Float[Tensor, "T H W"] | None = None
     baseline: float | None = None
     disparity_offset: float = 0.0
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
     world: str = ""
     seed: int = 0
 
@@ -54,7 +55,9 @@ class Episode:
             if value is not None and tuple(value.shape) != shape:
                 raise ValueError(f"Episode.{name} must be {list(shape)}; got {list(value.shape)}.")
         if self.right is not None and not (self.baseline and math.isfinite(self.baseline)):
-            raise ValueError(f"Episode.baseline must be metres when there is a right eye; got {self.baseline}.")
+            raise ValueError(
+                f"Episode.baseline must be metres when there is a right eye; got {self.baseline}."
+            )
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -85,6 +88,7 @@ def save_episode(episode: Episode, path: Path) -> None:
     }
     metadata = {"version": VERSION, "world": episode.world, "seed": str(episode.seed)}
     metadata["disparity_offset"] = repr(float(episode.disparity_offset))
+    metadata["up"] = " ".join(repr(float(value)) for value in episode.up)
     if episode.baseline is not None:
         metadata["baseline"] = repr(float(episode.baseline))
     with atomic_write(path) as temporary:
@@ -115,9 +119,15 @@ def load_episode(path: Path) -> Episode:
     if missing:
         raise FormatError(path, "the tensors of an episode", f"no {sorted(missing)[0]}", again)
     try:
-        numbers = {name: float(metadata[name]) for name in ("baseline", "disparity_offset") if name in metadata}
+        baseline = float(metadata["baseline"]) if "baseline" in metadata else None
+        x, y, z = (float(value) for value in metadata.get("up", "0 0 1").split())
         return Episode(
-            **tensors, **numbers, world=metadata.get("world", ""), seed=int(metadata.get("seed", 0))
+            **tensors,
+            baseline=baseline,
+            disparity_offset=float(metadata.get("disparity_offset", 0)),
+            up=(x, y, z),
+            world=metadata.get("world", ""),
+            seed=int(metadata.get("seed", 0)),
         )
     except (TypeError, ValueError, IndexError) as error:
         raise FormatError(path, "a whole episode", str(error)[:120], again) from None

@@ -1,0 +1,112 @@
+"""Where a dream begins: the views of an episode, of a reconstruction, or of a stereo pair, cut to what a core takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from recon import View, read_calibration
+from recon.pipeline import read_pair
+from render import Camera
+
+from ..worlds.collection import walk_rooms
+from ..worlds.episodes import load_episode
+from ..worlds.rooms.layout import make_room, stack_rooms
+from ..worlds.rooms.raycast import Raycast, raycast
+from ..worlds.rooms.rig import RoomsRig
+
+START = "start.safetensors"  # what reconstruct leaves in its run folder
+CAMERA_UP = (0.0, -1.0, 0.0)  # a world that is the axes of a level camera
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The observed views in time order and the world's up; and, of a simulated world, depth [H, W] (metres) and
+    image [H, W, 3] at any camera."""
+
+    views: list[View]
+    up: tuple[float, float, float]
+    depth: Callable[[Camera], Tensor] | None = None
+    truth: Callable[[Camera], Tensor] | None = None
+
+
+def from_room(seed: int, views: int, size: int, episodes: dict[str, Any]) -> Beginning:
+    """The first `views` frames of a walk through the room of a seed, seen by the rig of the weights' `episodes`."""
+    rig = RoomsRig(size, **{name: episodes[name] for name in ("fov_x", "baseline") if name in episodes})
+    episode = walk_rooms([seed], max(2, views), rig)[0]
+    rooms = stack_rooms([make_room(seed)])
+
+    def cast(camera: Camera) -> Raycast:
+        flat = camera.to("cpu")
+        return raycast(rooms, Camera(flat.K[None, None], flat.w2c[None, None], flat.width, flat.height))
+
+    return Beginning(
+        episode.views()[:views],
+        episode.up,
+        depth=lambda camera: cast(camera).depth[0, 0].to(camera.device),
+        truth=lambda camera: cast(camera).rgb[0, 0].to(camera.device),
+    )
+
+
+def from_path(path: Path, width: int, height: int, views: int) -> Beginning:
+    """The last `views` views of an episode, of what `reconstruct` left, or of im0.png, im1.png and calib.txt, cut
+    to width x height. Raises FileNotFoundError, FormatError, ValueError."""
+    if path.is_dir() and (path / "calib.txt").is_file():
+        return Beginning(fit([_pair(path)], width, height), CAMERA_UP)
+    if path.is_dir() and not (path / START).is_file():
+        raise FileNotFoundError(
+            f"{path}: expected {START} (hybridwm reconstruct writes it) or im0.png, im1.png and calib.txt, found "
+            "neither"
+        )
+    episode = load_episode(path / START if path.is_dir() else path)
+    return Beginning(fit(episode.views()[-views:], width, height), episode.up)
+
+
+def fit(views: Sequence[View], width: int, height: int) -> list[View]:
+    """The views cut to the middle, to these proportions, and scaled to this size.
+
+    The right eye is cut with its own principal point in the same place, so its disparity offset is all but gone.
+    """
+    return [_fit(view, width, height) for view in views]
+
+
+def _fit(view: View, width: int, height: int) -> View:
+    scale = min(view.width / width, view.height / height)
+    if scale < 1:
+        raise ValueError(f"expected start views of at least {width}x{height}; got {view.width}x{view.height}")
+    cut_width, cut_height = round(width * scale), round(height * scale)
+    x, y = (view.width - cut_width) // 2, (view.height - cut_height) // 2
+    shift = round(view.disparity_offset)
+    right_x = min(max(0, x + shift), view.width - cut_width)
+
+    def cut(image: Float[Tensor, "H W 3"], left: int) -> Float[Tensor, "h w 3"]:
+        window = image[y : y + cut_height, left : left + cut_width].permute(2, 0, 1)[None]
+        return interpolate(window, (height, width), mode="area")[0].permute(1, 2, 0).contiguous()
+
+    sx, sy = width / cut_width, height / cut_height
+    moved = torch.tensor([[sx, 0, -x * sx], [0, sy, -y * sy], [0, 0, 1]], dtype=view.camera.K.dtype)
+    # Depth and confidence are left out: every arm measures the views that it starts from anew.
+    return replace(
+        view,
+        image=cut(view.image, x),
+        camera=Camera(moved @ view.camera.K, view.camera.w2c, width, height),
+        depth=None,
+        confidence=None,
+        right=None if view.right is None else cut(view.right, right_x),
+        disparity_offset=(view.disparity_offset - (right_x - x)) * sx,
+    )
+
+
+def _pair(folder: Path) -> View:
+    calibration = read_calibration(folder / "calib.txt")
+    left, right = read_pair(folder / "im0.png", folder / "im1.png")
+    camera = calibration.camera(left.shape[1], left.shape[0])
+    offset = calibration.disparity_offset
+    return View(left, camera, right=right, baseline=calibration.baseline, disparity_offset=offset)

@@ -1,0 +1,137 @@
+"""`hybridwm reconstruct left.png right.png --focal 700 --baseline 0.12`"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..configuration import load_yaml
+
+
+@dataclass(frozen=True)
+class Options:
+    """Turn a rectified stereo pair into a metric splat scene: scene/, orbit.mp4, depth.png, summary.json.
+
+    The world is the left camera's: metres, +x right, +y down, +z forward. `hybridwm rollout --start OUT` dreams on.
+    """
+
+    left: tyro.conf.Positional[Path]
+    """The left image, or a folder with im0.png, im1.png and calib.txt (Middlebury)."""
+    right: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RIGHT]")] = None
+    """The right image."""
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="calib.txt")] = None
+    """Calibration in Middlebury's form: cam0=[f 0 cx; 0 f cy; 0 0 1], baseline in mm, doffs."""
+    focal: float | None = None
+    """Focal length in pixels, in place of a calibration; the principal point is then the middle."""
+    baseline: float | None = None
+    """Distance between the eyes in metres, in place of a calibration."""
+    max_disparity: int | None = None
+    """Search range in pixels; by default the calibration's, else by the image's width."""
+    max_gaussians: int = 1_000_000
+    """The scene's budget."""
+    frames: int = 48
+    """Frames of orbit.mp4; 0 for none."""
+    width: int = 480
+    """Width of orbit.mp4, pixels."""
+    out: Path = Path("runs/reconstruct")
+    """Run folder."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
+    """YAML file that fills these options; the command line overrides it."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_gaussians", 1), ("frames", 0), ("width", 16)):
+            if getattr(self, name) < least:
+                raise ValueError(f"reconstruct.{name}: expected at least {least}; got {getattr(self, name)}.")
+        if self.max_disparity is not None and self.max_disparity < 1:
+            raise ValueError(f"reconstruct.max_disparity: expected at least 1; got {self.max_disparity}.")
+
+    def from_file(self, path: Path) -> Options:
+        """Options filled from a YAML file, of the same images where the file names none."""
+        return load_yaml(path, Options, given={"left": self.left})
+
+
+def run(options: Options) -> None:
+    """Reads and measures the pair, and then writes the run folder."""
+    import torch
+
+    from recon import FuseConfig, reconstruct_pair, save_scene
+    from render import Camera
+    from render.images import to_uint8, write_png
+    from render.video import write_mp4
+
+    from ..run_folder import RunFolder
+    from ..worlds.episodes import Episode, save_episode
+    from .beginnings import CAMERA_UP, START
+    from .depth_picture import depth_with_scale
+    from .filming import camera_path, film, resized
+
+    left, right, calibration = _inputs(options)
+    begun = time.perf_counter()
+    scene, view = reconstruct_pair(
+        left,
+        right,
+        calibration=calibration,
+        focal=options.focal,
+        baseline=options.baseline,
+        max_disparity=options.max_disparity,
+        config=FuseConfig(max_gaussians=options.max_gaussians),
+    )
+    seconds = time.perf_counter() - begun
+    if len(scene) == 0 or view.depth is None or view.right is None:
+        raise ValueError(
+            f"{left}, {right}: expected a pair with texture that matches, found no trusted depth in any pixel; are "
+            "the images rectified, and in this order?"
+        )
+    known = view.depth[view.depth > 0]
+
+    with RunFolder(options.out, options) as run_folder:
+        save_scene(scene, run_folder.file("scene"), cameras=view.camera)
+        write_png(run_folder.file("depth.png"), depth_with_scale(view.depth))
+        start = Episode(
+            torch.from_numpy(to_uint8(view.image))[None],
+            view.camera.w2c[None],
+            view.camera.K,
+            torch.zeros(0, 4),
+            right=torch.from_numpy(to_uint8(view.right))[None],
+            baseline=view.baseline,
+            disparity_offset=view.disparity_offset,
+            up=CAMERA_UP,
+            world="stereo pair",
+        )
+        save_episode(start, run_folder.file(START))
+        if options.frames:
+            camera = resized(view.camera, min(options.width, view.width))
+            path = camera_path(scene.gaussians, Camera.stack([camera]), "sway", options.frames)
+            write_mp4(run_folder.file("orbit.mp4"), film(scene.gaussians, path), 24)
+        run_folder.summarise(
+            gaussians=len(scene),
+            measured_share=len(known) / view.depth.numel(),
+            depth_metres={
+                "near": float(known.quantile(0.01)),
+                "median": float(known.median()),
+                "far": float(known.quantile(0.99)),
+            },
+            seconds=round(seconds, 3),
+        )
+    written = "scene/scene.ply, depth.png" + (", orbit.mp4" if options.frames else "")
+    print(f"{options.out}: {written}; {len(scene)} Gaussians in {seconds:.1f} s")
+
+
+def _inputs(options: Options) -> tuple[Path, Path, Path | None]:
+    """Left image, right image, and the calibration file if there is one."""
+    if options.left.is_dir():
+        if options.right is not None:
+            raise ValueError(f"{options.left} is a folder: expected it alone, or two image files; leave RIGHT out")
+        inside = options.left / "calib.txt"
+        given = options.calibration is not None or options.focal is not None or options.baseline is not None
+        calibration = options.calibration if given else inside
+        return options.left / "im0.png", options.left / "im1.png", calibration
+    if options.right is None:
+        raise ValueError(
+            f"expected two images, or a folder with im0.png, im1.png and calib.txt; got '{options.left}' alone"
+        )
+    return options.left, options.right, options.calibration

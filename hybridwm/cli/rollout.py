@@ -1,0 +1,157 @@
+"""`hybridwm rollout --actions w-8,j-12,w-8`"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from ..configuration import load_yaml
+
+if TYPE_CHECKING:
+    from .beginnings import Beginning
+
+
+@dataclass(frozen=True)
+class Options:
+    """Imagine a walk from typed actions; write rollout.mp4, frames/, scene/ and summary.json.
+
+    It begins in a procedural room that training never saw, or with --start in an episode, in what `reconstruct` made
+    of a stereo pair, or in a folder with im0.png, im1.png and calib.txt.
+    """
+
+    actions: str = "w-6,j-12,w-6"
+    """Keys with counts, or names of actions: w s forward and back, a d sideways, j l turn, i k look up and down;
+    jw-4 is four steps of both."""
+    start: Path | None = None
+    """Where to begin, in place of a room."""
+    weights: str = "rooms-64"
+    """Packaged weights by name, a folder or a file."""
+    memory: Literal["none", "recent", "splat"] = "splat"
+    """none: the last frame; recent: the last frames (video only); splat: recent frames and the scene."""
+    depth: Literal["stereo", "multiview", "truth"] | None = None
+    """What measures the imagined frames for the scene; stereo by default. truth needs a room."""
+    seed: int = 7
+    """Seed of the room and of the noise."""
+    views: int = 4
+    """Observed frames before the first imagined one, in a room or an episode."""
+    solver_steps: int = 2
+    """Denoising steps for each frame."""
+    fps: float = 8.0
+    """Frames per second of rollout.mp4."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    out: Path = Path("runs/rollout")
+    """Run folder."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
+    """YAML file that fills these options; the command line overrides it."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("views", 1), ("solver_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"rollout.{name}: expected at least {least}; got {getattr(self, name)}.")
+        if not 0 < self.fps <= 240:
+            raise ValueError(f"rollout.fps: expected a rate above 0, at most 240; got {self.fps}.")
+        if self.depth is not None and self.memory != "splat":
+            raise ValueError(f"rollout.depth: expected none with memory '{self.memory}'; got '{self.depth}'.")
+        if self.depth == "truth" and self.start is not None:
+            raise ValueError("rollout.depth: expected 'stereo' or 'multiview' with --start; got 'truth'.")
+
+    @staticmethod
+    def from_file(path: Path) -> Options:
+        """Options filled from a YAML file."""
+        return load_yaml(path, Options)
+
+
+def run(options: Options) -> None:
+    """Everything is read and checked before the run folder is touched."""
+    from ..actions.keyboard import typed_actions
+    from ..actions.walker import Walker
+    from ..run_folder import RunFolder
+    from ..weights.store import load_weights
+    from ..world_model import load
+    from .beginnings import from_path, from_room
+
+    actions = typed_actions(options.actions)
+    depth = options.depth or ("stereo" if options.memory == "splat" else None)
+    world = load(
+        options.weights,
+        memory=options.memory,
+        depth=depth,
+        solver_steps=options.solver_steps,
+        device=options.device,
+    )
+    core = world.core.config
+    if options.start is not None:
+        beginning = from_path(options.start, core.width, core.height, options.views)
+    else:
+        episodes = load_weights(options.weights).training.get("episodes", {})
+        beginning = from_room(options.seed, options.views, core.width, episodes)
+    world.body = Walker(up=beginning.up)
+    with RunFolder(options.out, options) as run_folder:
+        _imagine(world, beginning, actions, options, run_folder)
+
+
+def _imagine(world, beginning: Beginning, actions, options: Options, run_folder) -> None:
+    import torch
+    from tqdm import tqdm
+
+    from recon import save_scene
+    from render import Camera
+    from render.images import to_uint8, write_png
+    from render.video import write_mp4
+
+    device = torch.device(options.device)
+    views = [_moved(view, device) for view in beginning.views]
+    state = world.start(views, seed=options.seed, oracle=beginning.depth)
+    frames, cameras, errors = [], [], []
+    totals: dict[str, float] = {}
+    for i, action in enumerate(tqdm(actions, desc="rollout", unit="frame")):
+        state, frame = world.step(state, action)
+        cameras.append(frame.camera)
+        picture = frame.image
+        truth = None if beginning.truth is None else beginning.truth(frame.camera)
+        entry = {"step": i + 1, "action": action.tolist(), "seconds": frame.seconds}
+        if truth is not None:
+            error = (frame.image.clamp(0, 1) - truth).square().mean().clamp(min=1e-10)
+            errors.append(float(-10 * error.log10()))
+            entry["psnr"] = errors[-1]
+            picture = torch.cat([frame.image, truth], 1)
+        for part, seconds in frame.seconds.items():
+            totals[part] = totals.get(part, 0.0) + seconds
+        run_folder.log(**entry)
+        write_png(run_folder.file(f"frames/{i:06d}.png"), frame.image)
+        frames.append(torch.from_numpy(to_uint8(picture)))
+    write_mp4(
+        run_folder.file("rollout.mp4"), torch.stack(frames), options.fps, upscale=max(1, 384 // frames[0].shape[0])
+    )
+    if state.scene is not None:
+        seen = Camera.stack([camera.to("cpu") for camera in [views[-1].camera, *cameras]])
+        save_scene(state.scene, run_folder.file("scene"), cameras=seen)
+    spent = sum(totals.values())
+    scene = state.scene
+    run_folder.summarise(
+        frames=len(frames),
+        frames_per_second=len(frames) / spent if spent else None,
+        seconds_per_frame={part: seconds / len(frames) for part, seconds in totals.items()},
+        psnr={"first": errors[0], "last": errors[-1], "mean": sum(errors) / len(errors)} if errors else None,
+        gaussians=None if scene is None else len(scene),
+        observed_gaussians=None if scene is None else int(scene.observed.sum()),
+    )
+    what = f"rollout.mp4 ({len(frames)} frames, {len(frames) / max(spent, 1e-9):.1f} a second)"
+    what += ", imagined beside the truth" if errors else ""
+    print(f"{run_folder.path}: {what}" + (f", scene/ ({len(scene)} Gaussians)" if scene is not None else ""))
+
+
+def _moved(view, device):
+    from dataclasses import replace
+
+    return replace(
+        view,
+        image=view.image.to(device),
+        camera=view.camera.to(device),
+        right=None if view.right is None else view.right.to(device),
+        depth=None if view.depth is None else view.depth.to(device),
+    )
