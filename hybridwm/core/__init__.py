@@ -1,0 +1,1 @@
+"""The video core: a block-causal diffusion transformer that imagines the next frame."""

@@ -1,0 +1,73 @@
+"""What the loop knows (images, cameras, recalled renders) as the tensors that the core reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render import RenderOutput
+
+HIDDEN = 0.05
+"""Below this alpha a recalled colour is noise divided by almost nothing: it is shown as grey."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What memory knows from a camera: a render for each eye (or none) and remembered frames with their cameras.
+
+    `RenderOutput.features[..., 0]` is the observed share, premultiplied by alpha as colours are.
+    """
+
+    renders: tuple[RenderOutput, ...] = ()
+    frames: tuple = ()
+
+
+def to_video(
+    image: Float[Tensor, "*B H W 3"], right: Float[Tensor, "*B H W 3"] | None
+) -> Float[Tensor, "*B C H W"]:
+    """Channels-last images 0…1 to a channels-first video frame -1…1, left eye first."""
+    eyes = image if right is None else torch.cat([image, right], -1)
+    return eyes.movedim(-1, -3) * 2 - 1
+
+
+def to_images(
+    frame: Float[Tensor, "*B C H W"],
+) -> tuple[Float[Tensor, "*B H W 3"], Float[Tensor, "*B H W 3"] | None]:
+    """Inverse of `to_video`, quantised to 8 bits (against drift: DIAMOND, Alonso et al. 2024)."""
+    images = ((frame.clamp(-1, 1) + 1) * 127.5).round().div(255).movedim(-3, -1)
+    if images.shape[-1] == 3:
+        return images, None
+    return images[..., :3], images[..., 3:]
+
+
+def recall_channels(
+    rgb: Float[Tensor, "*B E H W 3"],
+    alpha: Float[Tensor, "*B E H W"],
+    observed: Float[Tensor, "*B E H W"],
+) -> Float[Tensor, "*B r H W"]:
+    """Premultiplied renders of each eye as the core's recall channels: rgb -1…1 for each eye, alphas, observed shares."""
+    weight = alpha.clamp(min=HIDDEN)[..., None]
+    known = (alpha > HIDDEN)[..., None]
+    colour = torch.where(known, (rgb / weight).clamp(0, 1) * 2 - 1, 0.0)
+    share = torch.where(alpha > HIDDEN, (observed / weight[..., 0]).clamp(0, 1), 0.0)
+    colour = colour.movedim(-1, -3).flatten(-4, -3)
+    return torch.cat([colour, alpha, share], -3)
+
+
+def recall_tensor(recalled: Recalled, eyes: int, height: int, width: int) -> Float[Tensor, "r H W"] | None:
+    """The recall channels of one camera, or none when memory gave no render."""
+    if not recalled.renders:
+        return None
+    if len(recalled.renders) != eyes:
+        raise ValueError(f"Recalled.renders: expected one for each of {eyes} eyes; got {len(recalled.renders)}.")
+    rgb = torch.stack([r.rgb for r in recalled.renders])
+    if tuple(rgb.shape[1:3]) != (height, width):
+        raise ValueError(
+            f"Recalled.renders: expected {height}x{width} as the core imagines; got {rgb.shape[1]}x{rgb.shape[2]}."
+        )
+    alpha = torch.stack([r.alpha for r in recalled.renders])
+    observed = torch.stack([alpha[i] if r.features is None else r.features[..., 0] for i, r in enumerate(recalled.renders)])
+    return recall_channels(rgb, alpha, observed)

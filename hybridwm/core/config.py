@@ -1,0 +1,61 @@
+"""The size and shape of the video core. Torch-free, so that commands can read it without loading torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """A block-causal video transformer over frame patches (DiT blocks, adaLN-zero; Peebles & Xie 2023)."""
+
+    height: int = 64
+    """Frame height in pixels; a multiple of `patch`."""
+    width: int = 64
+    """Frame width in pixels; a multiple of `patch`."""
+    eyes: int = 2
+    """1: rgb. 2: binocular rgb, both eyes generated together."""
+    patch: int = 8
+    """Side of a square patch in pixels; one token carries the patch of every eye."""
+    dim: int = 192
+    """Token width."""
+    depth: int = 6
+    """Number of blocks; every second one also looks at past frames."""
+    heads: int = 6
+    """Attention heads; `dim / heads` must be a multiple of 8 (rotary pairs over time, y, x)."""
+    mlp_ratio: int = 4
+    """Hidden width of the feed-forward layers over `dim`."""
+    window: int = 4
+    """Past frames that a frame may look at."""
+    action_dim: int = 4
+    """Length of the action vector: forward m, right m, yaw rad, pitch rad."""
+    context_noise: float = 0.02
+    """Flow time at which past frames are shown (against drift; GameNGen, Valevski et al. 2024)."""
+
+    def __post_init__(self) -> None:
+        if self.height % self.patch or self.width % self.patch:
+            raise ValueError(
+                f"CoreConfig: expected height and width that patch={self.patch} divides; "
+                f"got {self.height}x{self.width}. Change patch or the frame size."
+            )
+        if self.eyes not in (1, 2):
+            raise ValueError(f"CoreConfig.eyes: expected 1 (rgb) or 2 (binocular); got {self.eyes}.")
+        if self.dim % self.heads or (self.dim // self.heads) % 8:
+            raise ValueError(
+                f"CoreConfig: expected dim / heads to be a multiple of 8; got {self.dim} / {self.heads}."
+            )
+
+    @property
+    def channels(self) -> int:
+        """Channels of a video frame: three for each eye."""
+        return 3 * self.eyes
+
+    @property
+    def recall_channels(self) -> int:
+        """Channels of a recalled render: rgb, alpha and observed share for each eye."""
+        return 5 * self.eyes
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one frame: its patches and one action token."""
+        return (self.height // self.patch) * (self.width // self.patch) + 1

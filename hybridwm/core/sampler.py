@@ -1,0 +1,39 @@
+"""From noise to a frame: Euler steps along the flow, with noise that is a function of (seed, step, solver step) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .flow import velocity
+
+CONTEXT = -1
+"""The solver step that stands for the fixed noise of a context frame."""
+
+
+def noise(seed: int, step: int, solver_step: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise, equal across arms and forks; made on the CPU so that it is equal across devices too."""
+    mixed = seed & 0xFFFFFFFF
+    for word in (step, solver_step):
+        # Knuth's multiplicative hash, so that neighbouring steps get unrelated streams
+        mixed = ((mixed ^ (word & 0xFFFFFFFF)) * 0x9E3779B97F4A7C15 + 0x7F4A7C15) & 0x7FFFFFFFFFFFFFFF
+    return torch.randn(shape, generator=torch.Generator().manual_seed(mixed))
+
+
+def euler(
+    denoise: Callable[[Tensor, Tensor], Tensor], start: Float[Tensor, "B F C H W"], solver_steps: int
+) -> Float[Tensor, "B F C H W"]:
+    """Integrate from t = 1 to 0 in equal steps; `denoise(noisy, t [B, F])` gives clean frames. The last step lands on
+    the predicted clean frame."""
+    if solver_steps < 1:
+        raise ValueError(f"euler: expected solver_steps >= 1; got {solver_steps}.")
+    times = torch.linspace(1, 0, solver_steps + 1).tolist()
+    x = start
+    for now, after in zip(times[:-1], times[1:], strict=True):
+        t = x.new_full(x.shape[:2], now)
+        clean = denoise(x, t)
+        x = clean if after == 0 else x + (after - now) * velocity(x, clean, t)
+    return x

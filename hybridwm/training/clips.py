@@ -1,0 +1,153 @@
+"""One training batch, a function of (seed, step) alone: clips, their noise, their recalled renders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..core import flow
+from ..core.embeddings import relative_rays
+from ..core.transformer import Conditions, Sight
+from ..worlds.rooms.rig import RoomsRig
+from .config import TrainConfig
+from .episodes import Episodes
+from .recall import Sources, corrupt, splat
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of F frames as the network reads them: F context frames (nearly clean), then the same F as noisy targets."""
+
+    noisy: Float[Tensor, "B G C H W"]
+    conditions: Conditions
+    sight: Sight
+    clean: Float[Tensor, "B F C H W"]
+    t: Float[Tensor, "B F"]
+
+
+def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """Random numbers for one step: resuming at a step needs nothing but its number."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 7919 + 17)
+
+
+def pick(
+    episodes: Episodes, config: TrainConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Episode and frame indices of each clip, [B] and [B, F]; a clip never straddles two walks."""
+    device = generator.device
+    walk = torch.randint(len(episodes), (config.batch,), generator=generator, device=device)
+    latest = config.episodes.steps - config.clip
+    start = torch.randint(1, latest + 1, (config.batch,), generator=generator, device=device)
+    return walk, start[:, None] + torch.arange(config.clip, device=device)
+
+
+def recalled(
+    episodes: Episodes,
+    walk: Tensor,
+    frames: Tensor,
+    config: TrainConfig,
+    rig: RoomsRig,
+    generator: torch.Generator,
+) -> Float[Tensor, "B F r H W"]:
+    """What a scene made from some past frames and the clip's own earlier frames shows from each frame's cameras."""
+    device = generator.device
+    b, f = frames.shape
+    n = config.recall.sources
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device)
+
+    # some of the past, the newest frame before the clip nearly always among it
+    past = (uniform(b, n) * frames[:, :1]).long()
+    past[:, 0] = frames[:, 0] - 1
+    in_use = torch.arange(n, device=device) < (uniform(b, 1) * (n + 1)).long()
+    in_use[:, 0] = uniform(b) < 0.8
+    index = torch.cat([past, frames[:, :-1]], 1)
+    own = torch.arange(f - 1, device=device) < torch.arange(f, device=device)[:, None]
+    known = torch.cat([in_use[:, None].expand(-1, f, -1), own.expand(b, -1, -1)], 2)
+    observed = torch.cat(
+        [
+            (uniform(b, n) > 0.2 * (uniform(b, 1) < 0.5)).float(),
+            (uniform(b, 1) > config.recall.imagined).float().expand(-1, f - 1),
+        ],
+        1,
+    )
+    sources = Sources(
+        episodes.rgb[walk[:, None], index, 0].float() / 255,
+        episodes.depth[walk[:, None], index].float(),
+        observed,
+        episodes.w2c[walk[:, None], index],
+    )
+    sources = corrupt(sources, config.recall, rig.focal * rig.baseline, generator)
+    eyes = rig.stereo(episodes.w2c[walk[:, None], frames])[:, :, : config.core.eyes]
+    return splat(sources, known, eyes.K[0, 0, 0], eyes.w2c)
+
+
+def sights(batch: int, length: int, window: Tensor, longest: int, device: torch.device) -> Sight:
+    """Context frames look at context frames; a target looks at the context before it and at itself.
+
+    window: [B], how many past frames each clip may look at.
+    """
+    offsets = torch.arange(-longest, 1, device=device)
+    index = torch.arange(length, device=device)[:, None] + offsets
+    visible = (index >= 0) & (offsets >= -window[:, None, None])
+    index = index.clamp(min=0)
+    target = index.clone()
+    target[:, -1] += length
+    return Sight(torch.cat([index, target]), torch.cat([visible, visible], 1).expand(batch, -1, -1))
+
+
+def make_batch(
+    episodes: Episodes, config: TrainConfig, rig: RoomsRig, generator: torch.Generator, *, t: Tensor | None = None
+) -> Batch:
+    """Draws a batch. `t` fixes the targets' flow time (validation)."""
+    device, core = generator.device, config.core
+    walk, frames = pick(episodes, config, generator)
+    b, f = frames.shape
+    clean = episodes.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
+    w2c = episodes.w2c[walk[:, None], frames]
+    before = episodes.w2c[walk[:, None], frames - 1]
+    K = rig.camera(w2c).K
+    rays = relative_rays(K, w2c, before, patch=core.patch, width=core.width, height=core.height)
+    actions = episodes.actions[walk[:, None], frames]
+
+    has_recall = torch.rand(b, generator=generator, device=device) >= config.recall.drop
+    recall = clean.new_zeros(b, f, core.recall_channels, core.height, core.width)
+    if bool(has_recall.any()):
+        some = has_recall.nonzero()[:, 0]
+        recall[some] = recalled(episodes, walk[some], frames[some], config, rig, generator)
+
+    drop = torch.rand(b, generator=generator, device=device)
+    window = torch.full((b,), core.window, device=device)
+    window[drop < config.context_drop] = 1
+    window[drop < config.context_drop / 3] = 0
+
+    t_context = flow.context_times((b, f), generator)
+    t_target = flow.target_times((b, f), generator) if t is None else t
+    noise = torch.randn((b, 2 * f, *clean.shape[2:]), generator=generator, device=device)
+    times = torch.cat([t_context, t_target], 1)
+    twice = torch.cat([clean, clean], 1)
+    steps = torch.arange(f, device=device).repeat(2).expand(b, -1)
+    return Batch(
+        noisy=flow.mix(twice, noise, times),
+        conditions=Conditions(
+            t=times,
+            steps=steps,
+            actions=torch.cat([actions, actions], 1),
+            rays=torch.cat([rays, rays], 1),
+            # pages hold no recalled render, so context frames are shown none
+            recall=torch.cat([torch.zeros_like(recall), recall], 1),
+            has_recall=_targets_only(has_recall, f),
+        ),
+        sight=sights(b, f, window, core.window, device),
+        clean=clean,
+        t=t_target,
+    )
+
+
+def _targets_only(has_recall: Bool[Tensor, "B"], length: int) -> Bool[Tensor, "B G"]:
+    told = has_recall[:, None].expand(-1, length)
+    return torch.cat([torch.zeros_like(told), told], 1)

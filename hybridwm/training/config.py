@@ -1,0 +1,87 @@
+"""What a training run is. Torch-free, so that commands can read it without loading torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..core.config import CoreConfig
+
+
+@dataclass(frozen=True)
+class EpisodesConfig:
+    """Walks through procedural rooms, made once on the training device and kept in the run folder."""
+
+    first_seed: int = 0
+    """Rooms have seeds first_seed … first_seed + episodes - 1. Held-out seeds start at 10,000,000."""
+    episodes: int = 1000
+    """Number of rooms, one walk in each."""
+    steps: int = 60
+    """Frames of each walk."""
+    validation: int = 24
+    """Episodes after the training ones, kept for choosing checkpoints and settings."""
+    batch: int = 20
+    """Rooms ray-cast at once."""
+    fov_x: float = 77.0
+    """Horizontal field of view of each eye, degrees."""
+    baseline: float = 0.30
+    """Distance between the eyes, metres."""
+
+
+@dataclass(frozen=True)
+class RecallConfig:
+    """How the recalled renders of training are made wrong, so that at use a render is a hint and not a command."""
+
+    drop: float = 0.3
+    """Share of clips without any recalled render (the video-only arms)."""
+    sources: int = 6
+    """At most this many frames of the past, beside the clip's own, whose pixels are splatted."""
+    disparity_noise: float = 0.25
+    """Standard deviation of the disparity error in pixels, as stereo matching makes it."""
+    outliers: float = 0.05
+    """Share of source pixels with a random depth: floaters."""
+    holes: float = 0.08
+    """Share of source pixels without depth, in blocks."""
+    imagined: float = 0.6
+    """Share of clips whose own frames count as imagined: blurred and off-colour."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run; `hybridwm train` fills it from YAML."""
+
+    name: str = "rooms-64"
+    core: CoreConfig = field(default_factory=CoreConfig)
+    episodes: EpisodesConfig = field(default_factory=EpisodesConfig)
+    recall: RecallConfig = field(default_factory=RecallConfig)
+    seed: int = 0
+    """The order of clips, their noise and the initial weights are functions of (seed, step)."""
+    steps: int = 2400
+    """Optimiser steps."""
+    batch: int = 8
+    """Clips a step."""
+    clip: int = 8
+    """Frames of a clip."""
+    rate: float = 1e-3
+    """Peak learning rate: linear warm-up, then cosine to a hundredth."""
+    warm_up: int = 100
+    """Steps of warm-up."""
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    ema: float = 0.998
+    """Decay of the averaged weights that are published."""
+    context_drop: float = 0.15
+    """Share of clips in which frames see only the last frame, or none at all."""
+    checkpoint_every: int = 100
+    validate_every: int = 400
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    threads: int = 0
+    """CPU threads of torch; 0 leaves torch's own choice."""
+    def __post_init__(self) -> None:
+        if self.clip < 2:
+            raise ValueError(f"TrainConfig.clip: expected at least 2 frames; got {self.clip}.")
+        if self.episodes.steps < self.clip + 2:
+            raise ValueError(
+                f"TrainConfig.episodes.steps: expected at least clip + 2 = {self.clip + 2}; got {self.episodes.steps}."
+            )

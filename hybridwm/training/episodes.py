@@ -1,0 +1,92 @@
+"""Walks through procedural rooms for training: made in batch on the training device, kept shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from render import Camera
+from render.files import atomic_write
+
+from ..worlds.rooms.layout import make_room, stack_rooms
+from ..worlds.rooms.raycast import raycast
+from ..worlds.rooms.rig import RoomsRig
+from ..worlds.rooms.walkers import walk
+from .config import EpisodesConfig
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """N walks of T frames. actions[:, i] led to frame i (zeros at i = 0)."""
+
+    rgb: UInt8[Tensor, "N T E H W 3"]
+    depth: Float[Tensor, "N T H W"]
+    w2c: Float[Tensor, "N T 4 4"]
+    actions: Float[Tensor, "N T a"]
+
+    def __len__(self) -> int:
+        return self.rgb.shape[0]
+
+    def to(self, device: torch.device) -> Episodes:
+        return Episodes(*(x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions)))
+
+    def split(self, last: int) -> tuple[Episodes, Episodes]:
+        """All but the last walks, and the last ones."""
+        fields = (self.rgb, self.depth, self.w2c, self.actions)
+        return Episodes(*(x[:-last] for x in fields)), Episodes(*(x[-last:] for x in fields))
+
+
+@torch.no_grad()
+def make_episodes(
+    seeds: list[int], steps: int, rig: RoomsRig, device: torch.device, *, eyes: int = 2, frames_at_once: int = 10
+) -> Episodes:
+    """Ray-cast one walk in the room of each seed; the walk is a function of the seeds."""
+    rooms = stack_rooms([make_room(seed) for seed in seeds], device)
+    path = walk(rooms, steps - 1, seed=seeds[0])
+    rgb, depth = [], []
+    for first in range(0, steps, frames_at_once):
+        pairs = rig.stereo(path.w2c[:, first : first + frames_at_once])[:, :, :eyes]
+        shape = pairs.batch_shape
+        flat = Camera(pairs.K.flatten(1, 2), pairs.w2c.flatten(1, 2), pairs.width, pairs.height)
+        seen = raycast(rooms, flat)
+        rgb.append((seen.rgb * 255).round().to(torch.uint8).unflatten(1, shape[1:]).cpu())
+        depth.append(seen.depth.unflatten(1, shape[1:])[:, :, 0].half().cpu())
+    actions = torch.cat([torch.zeros_like(path.actions[:, :1]), path.actions], 1)
+    return Episodes(torch.cat(rgb, 1), torch.cat(depth, 1), path.w2c.cpu(), actions.cpu())
+
+
+def load_or_make(
+    folder: Path, config: EpisodesConfig, rig: RoomsRig, device: torch.device, *, eyes: int
+) -> Episodes:
+    """The run's walks, training ones first and validation ones last; shards already in `folder` are not made again."""
+    seeds = [config.first_seed + i for i in range(config.episodes + config.validation)]
+    chunks = [seeds[i : i + config.batch] for i in range(0, len(seeds), config.batch)]
+    shards = []
+    for chunk in tqdm(chunks, desc="episodes", unit="shard"):
+        path = folder / f"rooms-{chunk[0]:08d}.safetensors"
+        if not path.exists():
+            made = make_episodes(chunk, config.steps, rig, device, eyes=eyes)
+            with atomic_write(path) as temporary:
+                save_file({name: getattr(made, name).contiguous() for name in _FIELDS}, temporary)
+        shards.append(_read_shard(path, len(chunk), config.steps, eyes))
+    return Episodes(*(torch.cat([getattr(s, name) for s in shards]) for name in _FIELDS))
+
+
+_FIELDS = ("rgb", "depth", "w2c", "actions")
+
+
+def _read_shard(path: Path, episodes: int, steps: int, eyes: int) -> Episodes:
+    tensors = load_file(path)
+    shape = tuple(tensors["rgb"].shape[:3]) if set(tensors) == set(_FIELDS) else None
+    if shape != (episodes, steps, eyes):
+        raise ValueError(
+            f"{path}: expected walks of another configuration, {(episodes, steps, eyes)} (episodes, steps, eyes); "
+            f"found {shape}. Use a new run folder or remove the old shards."
+        )
+    return Episodes(**tensors)

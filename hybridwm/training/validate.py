@@ -1,0 +1,59 @@
+"""Validation during training: next-frame PSNR on held-out rooms, one solver step, true past as context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..core.transformer import VideoTransformer
+from ..worlds.rooms.rig import RoomsRig
+from .clips import make_batch, step_generator
+from .config import TrainConfig
+from .episodes import Episodes
+
+
+@torch.no_grad()
+def validate(
+    network: VideoTransformer,
+    average: dict[str, Tensor],
+    walks: Episodes,
+    config: TrainConfig,
+    rig: RoomsRig,
+    *,
+    batches: int = 6,
+) -> dict[str, float]:
+    """PSNR in dB (mean of MSE over frames) of the averaged weights, beside copying the last frame and the bare warp.
+
+    `video` has no recalled render; `grounded` has one; `warp` is the render itself where it knows anything.
+    """
+    own = {k: v.detach().clone() for k, v in network.state_dict().items()}
+    network.load_state_dict(average)
+    whole = replace(config, context_drop=0.0, recall=replace(config.recall, drop=0.0))
+    f = config.clip
+    sums: dict[str, float] = dict.fromkeys(("copy", "warp", "video", "grounded"), 0.0)
+    device = next(network.parameters()).device
+    for i in range(batches):
+        ones = torch.ones(config.batch, f, device=device)
+        batch = make_batch(walks, whole, rig, step_generator(config.seed + 1, 10**9 + i, device), t=ones)
+        blind = replace(
+            batch.conditions,
+            recall=torch.zeros_like(batch.conditions.recall),
+            has_recall=torch.zeros_like(batch.conditions.has_recall),
+        )
+        shown = batch.conditions.recall[:, f:, : config.core.channels]
+        # only frames with a whole window of context
+        late = slice(config.core.window, f)
+        sums["copy"] += _mse(batch.clean[:, config.core.window - 1 : f - 1], batch.clean[:, late])
+        sums["warp"] += _mse(shown[:, late], batch.clean[:, late])
+        for name, told in (("video", blind), ("grounded", batch.conditions)):
+            predicted = network(batch.noisy, told, batch.sight)[0][:, f:]
+            sums[name] += _mse(predicted.clamp(-1, 1)[:, late], batch.clean[:, late])
+    network.load_state_dict(own)
+    return {name: -10 * torch.tensor(total / batches).log10().item() for name, total in sums.items()}
+
+
+def _mse(a: Tensor, b: Tensor) -> float:
+    """Mean squared error of frames -1…1, on the scale 0…1."""
+    return ((a - b) / 2).square().mean().item()

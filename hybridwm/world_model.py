@@ -1,0 +1,288 @@
+"""The world model: one frame, straight down. It holds modules and no state; a `WorldState` is a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recon import DepthContext, GaussianScene, View, depth_source
+from render import Camera
+
+from .actions.between import action_between
+from .actions.choice import action_vector
+from .actions.walker import Walker
+from .core.conditioning import Recalled, to_images, to_video
+from .core.video_core import Context, VideoCore
+from .memory import Memory, make_memory
+from .weights.store import load_weights
+
+Oracle = Callable[[Camera], Tensor]
+"""camera -> depth [H, W] in metres: the simulator's, for the depth source `truth`."""
+
+KEPT_VIEWS = 4
+"""Views that a state keeps for depth sources that match over time."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An imagined frame: images [H, W, 3] 0…1, the camera it is seen from, and the seconds each part took."""
+
+    image: Float[Tensor, "H W 3"]
+    camera: Camera
+    right: Float[Tensor, "H W 3"] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WorldState:
+    """Everything the next step depends on. Keep it to fork, go back to it to restore: nothing in it is rewritten."""
+
+    camera: Camera
+    steps: int
+    context: Context
+    memory: Any
+    views: tuple[View, ...]
+    baseline: float | None
+    clearance: float | None = None
+    oracle: Oracle | None = None
+    scene: GaussianScene | None = None
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """frames[i] results from actions[i]; the start views are not among them. seconds: totals by part."""
+
+    frames: Float[Tensor, "T H W 3"]
+    right: Float[Tensor, "T H W 3"] | None
+    cameras: tuple[Camera, ...]
+    state: WorldState
+    seconds: dict[str, float]
+
+
+class WorldModel:
+    """A core, a body, a memory and a depth source."""
+
+    def __init__(
+        self,
+        core: VideoCore,
+        memory: Memory,
+        *,
+        depth: str | None = None,
+        body: Walker | None = None,
+        solver_steps: int = 2,
+    ) -> None:
+        if memory.grounded and depth is None:
+            raise ValueError("WorldModel: this memory needs a depth source; got depth=None. Pass depth='stereo'.")
+        if depth is not None and not memory.grounded:
+            raise ValueError(f"WorldModel: this memory uses no depth; got depth={depth!r}. Pass depth=None.")
+        if depth == "stereo" and core.config.eyes != 2:
+            raise ValueError("WorldModel: depth='stereo' needs a binocular core; got one eye. Use 'multiview'.")
+        self.core = core.eval()
+        self.memory = memory
+        self.depth = depth
+        self.body = body or Walker()
+        self.solver_steps = solver_steps
+        self._source = None if depth is None else depth_source(depth)
+
+    @torch.no_grad()
+    def start(
+        self,
+        views: Sequence[View],
+        actions: Sequence[Any] | None = None,
+        seed: int = 0,
+        oracle: Oracle | None = None,
+    ) -> WorldState:
+        """The state after an observed beginning, views in time order.
+
+        Every view is observed by the memory; the last ones become the core's context. actions[i] took views[i] to
+        views[i + 1]; without them they are read off the cameras. `oracle` gives true depth of imagined frames.
+        Raises ValueError for views that do not fit the core, or depth='truth' without an oracle.
+        """
+        if not views:
+            raise ValueError("start: expected at least one view; got none.")
+        if self.depth == "truth" and oracle is None:
+            raise ValueError(
+                "start: depth='truth' needs oracle(camera) -> depth in metres for the frames to come; got None. "
+                "Pass the simulator's depth, or choose depth='stereo'."
+            )
+        for view in views:
+            self._check(view)
+        context = self.core.begin(views[0].camera, seed)
+        first = max(0, len(views) - self.core.config.window)
+        context = replace(context, steps=first, camera=views[max(0, first - 1)].camera)
+        memory, seen = self.memory.begin(views[0].camera.device), ()
+        clearance = None
+        for i, view in enumerate(views):
+            if self.memory.grounded:
+                measured, seen = self._measure(view, seen, None)
+                memory = self.memory.observe(memory, measured, observed=True, step=i, recalled=None)
+                clearance = _ahead(measured)
+            if i >= first:
+                previous = views[max(0, i - 1)].camera
+                action = (
+                    action_between(self.body, previous.w2c, view.camera.w2c)
+                    if actions is None or i == 0
+                    else action_vector(actions[i - 1])
+                )
+                context = self._remember(context, view, action)
+        last = views[-1]
+        return WorldState(
+            camera=last.camera,
+            steps=0,
+            context=context,
+            memory=memory,
+            views=seen,
+            baseline=last.baseline,
+            clearance=clearance,
+            oracle=oracle,
+            scene=self.memory.scene(memory),
+        )
+
+    @torch.no_grad()
+    def step(self, state: WorldState, action: Any, *, camera: Camera | None = None) -> tuple[WorldState, Frame]:
+        """One action in, one frame out.
+
+        action: a name, or a vector (forward m, right m, yaw rad, pitch rad). camera: the commanded camera, where it
+        is known (a planned walk); otherwise the body moves, and stops before what it measured ahead.
+        Raises ValueError for an action outside the space.
+        """
+        action = action_vector(action)
+        clock = _Clock()
+        if camera is None:
+            clearance = None if state.clearance is None else torch.tensor(state.clearance)
+            camera = replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
+        recalled = self.memory.recall(state.memory, camera, state.baseline)
+        clock.lap("render")
+        video = self.core.imagine(state.context, recalled, camera, action, solver_steps=self.solver_steps)
+        image, right = to_images(video)
+        view = View(image, camera, right=right, baseline=None if right is None else state.baseline)
+        context = self._remember(state.context, view, action)
+        clock.lap("denoise")
+        memory, views, clearance = state.memory, state.views, state.clearance
+        if self.memory.grounded:
+            measured, views = self._measure(view, state.views, state.oracle, recalled)
+            clearance = _ahead(measured)
+            clock.lap("depth")
+            # observed steps count the start views; imagined ones go on from there
+            memory = self.memory.observe(
+                memory, measured, observed=False, step=state.context.steps, recalled=recalled
+            )
+            clock.lap("fuse")
+        after = replace(
+            state,
+            camera=camera,
+            steps=state.steps + 1,
+            context=context,
+            memory=memory,
+            views=views,
+            clearance=clearance,
+            scene=self.memory.scene(memory),
+        )
+        return after, Frame(image, camera, right, clock.seconds)
+
+    def _measure(
+        self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
+    ) -> tuple[View, tuple[View, ...]]:
+        """The view with depth and confidence from this arm's own source, and the views to keep."""
+        assert self._source is not None
+        if self.depth != "truth":
+            view = replace(view, depth=None, confidence=None)
+        elif oracle is not None:
+            view = replace(view, depth=oracle(view.camera))
+        known = recalled.renders[0].depth if recalled is not None and recalled.renders else None
+        views = (*earlier, view)[-KEPT_VIEWS:]
+        depth, confidence = self._source(views, DepthContext(views[:-1], known))
+        return replace(view, depth=depth, confidence=confidence), views
+
+    def _remember(self, context: Context, view: View, action: Float[Tensor, "a"]) -> Context:
+        frame = to_video(view.image, view.right if self.core.config.eyes == 2 else None)
+        return self.core.remember(context, frame, view.camera, action, window=self.memory.frames)
+
+    def _check(self, view: View) -> None:
+        cfg = self.core.config
+        if (view.width, view.height) != (cfg.width, cfg.height):
+            raise ValueError(
+                f"start: expected views of {cfg.width}x{cfg.height} as these weights imagine; got "
+                f"{view.width}x{view.height}. Use recon.resize_view(view, {cfg.width}, {cfg.height})."
+            )
+        if cfg.eyes == 2 and view.right is None:
+            raise ValueError("start: these weights are binocular and need View.right and View.baseline; got None.")
+
+
+@torch.no_grad()
+def imagine(
+    world: WorldModel, state: WorldState, actions: Sequence[Any] | Tensor, cameras: Sequence[Camera] | None = None
+) -> Rollout:
+    """Rolls the dream out over T actions; `cameras`: the commanded camera of each frame, where they are planned."""
+    if len(actions) == 0:
+        raise ValueError("imagine: expected at least one action; got none.")
+    if cameras is not None and len(cameras) != len(actions):
+        raise ValueError(
+            f"imagine: expected one camera for each action; got {len(cameras)} cameras, {len(actions)} actions."
+        )
+    frames: list[Frame] = []
+    for i, action in enumerate(actions):
+        state, frame = world.step(state, action, camera=None if cameras is None else cameras[i])
+        frames.append(frame)
+    rights = [frame.right for frame in frames if frame.right is not None]
+    seconds: dict[str, float] = {}
+    for frame in frames:
+        for part, spent in frame.seconds.items():
+            seconds[part] = seconds.get(part, 0.0) + spent
+    return Rollout(
+        torch.stack([frame.image for frame in frames]),
+        torch.stack(rights) if rights else None,
+        tuple(frame.camera for frame in frames),
+        state,
+        seconds,
+    )
+
+
+def load(
+    weights: str | Path = "rooms-64",
+    *,
+    memory: str = "splat",
+    depth: str | None = None,
+    solver_steps: int = 2,
+    device: str | torch.device = "cpu",
+) -> WorldModel:
+    """A world model from packaged weights (by name), a folder or a file. Memory needs depth="stereo" | "truth" |
+    "multiview" when it is "splat", and none otherwise.
+
+    Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
+    """
+    loaded = load_weights(weights)
+    core = VideoCore(loaded.core)
+    loaded.fill(core.transformer)
+    return WorldModel(
+        core.to(device), make_memory(memory, eyes=loaded.core.eyes), depth=depth, solver_steps=solver_steps
+    )
+
+
+def _ahead(view: View) -> float | None:
+    """Free distance straight ahead: a low percentile of the trusted depth in the middle of the image, metres."""
+    if view.depth is None:
+        return None
+    h, w = view.depth.shape
+    middle = view.depth[h // 3 : 2 * h // 3, w // 3 : 2 * w // 3]
+    trusted = middle[middle > 0]
+    # too few measurements to stop for
+    return float(trusted.quantile(0.1)) if trusted.numel() > middle.numel() // 10 else None
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
+        self._last = now
