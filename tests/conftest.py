@@ -6,7 +6,9 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 # Before the first import of any of the three, in this order: the hook rewrites modules as they are loaded.
-_hook = install_import_hook(["render", "recon", "hybridwm"], "beartype.beartype")
+# The numeric tower: an int is a float, as for every type checker.
+_checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+_hook = install_import_hook(["render", "recon", "hybridwm"], _checker)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
