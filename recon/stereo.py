@@ -21,7 +21,7 @@ from .view import DepthContext, View
 UPSAMPLED_BELOW = 160  # images narrower than this are matched at twice their size
 SMALLEST_DISPARITY = 0.25  # pixels; below it the depth is noise
 LR_TOLERANCE = 1.0  # pixels between the two matchings, where trust ends
-TEXTURE_FLOOR = 0.008  # horizontal contrast (grey levels in 0..1) at which texture is trusted by half
+TEXTURE_FLOOR = 0.002  # horizontal contrast (grey levels in 0..1) at which texture is trusted by half
 LEAST_CONFIDENCE = 0.05  # below it a pixel has no depth
 
 
@@ -152,8 +152,9 @@ def _sgm(left: ndarray, right: ndarray, search: int, block: int = 5) -> ndarray:
     return np.maximum(disparity, 0).astype(np.float32) / 16
 
 
-def _texture(image: ndarray, window: int = 5) -> ndarray:
-    """Trust in 0..1 from the horizontal contrast within a window of a uint8 image."""
+def _texture(image: ndarray) -> ndarray:
+    """Trust in 0..1 from the horizontal contrast within a window (5 to 15 pixels) of a uint8 image."""
+    window = min(15, max(5, image.shape[1] // 64 | 1))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     gradient = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
     energy = cv2.boxFilter(gradient * gradient, -1, (window, window))
