@@ -75,20 +75,24 @@ def ssim(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) -> f
             f"expected frames of at least 11×11 pixels; got {tuple(frames.shape[1:3])}; "
             "do use psnr for smaller ones"
         )
-    x = frames.detach().double().permute(0, 3, 1, 2).reshape(-1, 1, *frames.shape[1:3])
-    y = truth.detach().double().permute(0, 3, 1, 2).reshape(-1, 1, *truth.shape[1:3])
-    offsets = torch.arange(11, dtype=torch.float64) - 5
-    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window = torch.outer(line / line.sum(), line / line.sum())[None, None].to(x.device)
+    x = frames.detach().double().permute(0, 3, 1, 2)
+    y = truth.detach().double().permute(0, 3, 1, 2)
+    rows, columns = _window(x.shape[2]).to(x), _window(x.shape[3]).to(x)
 
     def mean(z: Tensor) -> Tensor:
-        return F.conv2d(z, window)
+        return rows @ z @ columns.T
 
     mean_x, mean_y = mean(x), mean(y)
     var_x, var_y, cov = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2, mean(x * y) - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2
     alike = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
     return float((alike / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean())
+
+
+def _window(size: int) -> Float[Tensor, "inside size"]:
+    """The 11-tap Gaussian as a band matrix, which a CPU applies faster than a convolution in float64."""
+    line = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
+    return torch.stack([F.pad(line / line.sum(), (i, size - 11 - i)) for i in range(size - 10)])
 
 
 def gradient_energy(frames: Float[Tensor, "T H W 3"]) -> float:

@@ -6,7 +6,7 @@ Everything is planned in the simulator, free of collisions, and is a function of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,17 @@ class Episode:
     truth: Float[Tensor, "T H W 3"]
     depth: Float[Tensor, "T H W"]
     oracle: Callable[[Camera], Float[Tensor, "H W"]]
+
+    def first(self, steps: int) -> Episode:
+        """The same beginning with the first `steps` imagined frames only."""
+        cut = slice(0, steps)
+        return replace(
+            self,
+            actions=self.actions[cut],
+            cameras=self.cameras[cut],
+            truth=self.truth[cut],
+            depth=self.depth[cut],
+        )
 
     def window(self, first: int, views: int, steps: int) -> Episode:
         """The same walk begun `first` frames later: `views` observed ones, then `steps` to imagine."""

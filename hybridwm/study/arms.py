@@ -1,0 +1,76 @@
+"""The arms: one set of weights with one switch for the memory and one for the depth source."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from recon.scene import GaussianScene
+from render.camera import Camera
+from render.rasterize import RenderOutput, rasterize
+
+from ..world_model import Rollout, WorldModel, WorldState, imagine, load
+from .trajectories import Episode
+
+NO_MEMORY, VIDEO, STEREO, TRUTH = "no memory", "video only", "grounded, stereo", "grounded, true depth"
+
+# arm → (memory, depth source), as hybridwm.load takes them
+ARMS: dict[str, tuple[str, str | None]] = {
+    NO_MEMORY: ("none", None),
+    VIDEO: ("recent", None),
+    STEREO: ("splat", "stereo"),
+    TRUTH: ("splat", "truth"),
+}
+
+
+@functools.lru_cache(maxsize=8)
+def world(weights: str, arm: str) -> WorldModel:
+    """The world model of an arm; loaded once in each process."""
+    memory, depth = ARMS[arm]
+    return load(weights, memory=memory, depth=depth)
+
+
+def begin(model: WorldModel, episode: Episode) -> WorldState:
+    """The state after the observed beginning, which is the same for every arm; noise follows the episode's
+    seed."""
+    oracle = episode.oracle if model.depth == "truth" else None
+    return model.start(list(episode.views), list(episode.start_actions), seed=episode.seed, oracle=oracle)
+
+
+def roll(model: WorldModel, episode: Episode, state: WorldState | None = None) -> Rollout:
+    """The imagined rest of the episode along its commanded cameras."""
+    state = begin(model, episode) if state is None else state
+    return imagine(model, state, episode.actions, cameras=list(episode.cameras))
+
+
+@torch.no_grad()
+def render(state: WorldState, cameras: Sequence[Camera]) -> list[RenderOutput]:
+    """The state's scene from each camera, with no generator."""
+    if state.scene is None:
+        raise ValueError("expected a state with a scene; got one without; do render a grounded arm")
+    return [rasterize(state.scene.gaussians, camera) for camera in cameras]
+
+
+def with_memory_of(state: WorldState, other: WorldState) -> WorldState:
+    """The same present with the memory of another episode."""
+    return replace(state, memory=other.memory, scene=other.scene)
+
+
+def with_wrong_splats(state: WorldState, share: float, seed: int) -> WorldState:
+    """The same present, a share of whose splats was moved to random places of the scene, in random
+    colours."""
+    if not isinstance(state.memory, GaussianScene):
+        raise ValueError("expected a state whose memory is a scene; got none; do use a grounded arm")
+    scene, generator = state.memory, torch.Generator().manual_seed(seed)
+    gaussians = scene.gaussians
+    wrong = torch.rand(len(scene), generator=generator) < share
+    low, high = gaussians.means.amin(0), gaussians.means.amax(0)
+    places = low + (high - low) * torch.rand(gaussians.means.shape, generator=generator)
+    order = torch.randperm(len(scene), generator=generator)
+    means = torch.where(wrong[:, None], places, gaussians.means)
+    sh = torch.where(wrong[:, None, None], gaussians.sh[order], gaussians.sh)
+    corrupted = replace(scene, gaussians=replace(gaussians, means=means, sh=sh))
+    return replace(state, memory=corrupted, scene=corrupted)

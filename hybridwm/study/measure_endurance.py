@@ -1,0 +1,149 @@
+"""Cached steps: equal to uncached ones, and as fast and as small at step 200 as at step 1."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.camera import Camera
+
+from ..core.conditioning import Recalled, to_video
+from ..core.embeddings import relative_rays
+from ..core.flow import mix
+from ..core.sampler import CONTEXT, noise
+from ..core.transformer import Conditions
+from ..core.video_core import VideoCore
+from . import arms
+from .demo_config import DemoConfig
+from .trajectories import Episode, random_walk
+
+BLOCK = 10  # steps whose median time is one point
+AGES = (8, 32)  # ages, in frames, at which an uncached step is timed
+
+
+def measure_endurance(config: DemoConfig, index: int) -> dict[str, Any]:
+    """Row 7, on one long walk: the cache against a full forward pass, and time, splats and memory over
+    steps."""
+    seed, views = config.first_seed + index, config.walk_views
+    walk = random_walk(seed, views + config.long_steps)
+    episode = walk.window(0, views, config.long_steps)
+    record: dict[str, Any] = {"seed": seed, "block": BLOCK}
+    for arm in (arms.VIDEO, arms.STEREO):
+        record[arm] = _endure(config, arm, episode)
+    core = arms.world(config.weights, arms.VIDEO).core
+    ages = [age for age in AGES if age <= len(walk.views)]
+    record["cached_error"] = max(cached_error(core, walk, age) for age in ages)
+    record["uncached_seconds"] = {str(age): _uncached_seconds(core, walk, age) for age in ages}
+    return record
+
+
+def relative_slope(seconds: Float[np.ndarray, " N"] | list[float]) -> float:
+    """Growth over the whole series relative to its median: the Theil–Sen slope (median of pairwise slopes)
+    × length."""
+    y = np.asarray(seconds, float)
+    i, j = np.triu_indices(len(y), k=1)
+    return float(np.median((y[j] - y[i]) / (j - i)) * len(y) / np.median(y))
+
+
+def cached_error(core: VideoCore, walk: Episode, age: int) -> float:
+    """Largest difference (frames of −1…1) between a cached step and a full forward pass over `age` frames."""
+    clip = _clip(core, walk, age)
+    context = core.begin(clip.cameras[0], walk.seed)
+    for frame, camera, action in zip(
+        clip.frames[:-1], clip.cameras[:-1], clip.told.actions[0, :-1], strict=True
+    ):
+        context = core.remember(context, frame, camera, action)
+    last = clip.told.actions[0, -1]
+    cached = core.imagine(context, Recalled(), clip.cameras[-1], last, solver_steps=1)
+    return float((cached - _uncached(core, clip)).abs().max())
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """Frames, their cameras, and the tensors of one full forward pass in which only the last frame is
+    noise."""
+
+    frames: Float[Tensor, "F C H W"]
+    cameras: list[Camera]
+    noisy: Float[Tensor, "1 F C H W"]
+    told: Conditions
+
+
+def _clip(core: VideoCore, walk: Episode, age: int) -> _Clip:
+    cfg = core.config
+    frames = torch.stack([to_video(v.image, v.right if cfg.eyes == 2 else None) for v in walk.views[:age]])
+    cameras = [view.camera for view in walk.views[:age]]
+    fixed = torch.stack([noise(walk.seed, t, CONTEXT, (1, 1, *frames.shape[1:]))[0, 0] for t in range(age)])
+    t = torch.full((1, age), cfg.context_noise)
+    noisy = mix(frames[None], fixed[None], t)
+    noisy[:, -1] = noise(walk.seed, age - 1, 0, (1, 1, *frames.shape[1:]))[:, 0]
+    t[:, -1] = 1
+    now, before = Camera.stack(cameras), Camera.stack([cameras[0], *cameras[:-1]])
+    rays = relative_rays(now.K, now.w2c, before.w2c, patch=cfg.patch, width=cfg.width, height=cfg.height)
+    told = Conditions(
+        t=t,
+        steps=torch.arange(age)[None],
+        actions=torch.cat([torch.zeros(1, cfg.action_dim), walk.start_actions[: age - 1]])[None],
+        rays=rays[None],
+        recall=torch.zeros(1, age, cfg.recall_channels, cfg.height, cfg.width),
+        has_recall=torch.zeros(1, age, dtype=torch.bool),
+    )
+    return _Clip(frames, cameras, noisy, told)
+
+
+@torch.no_grad()
+def _uncached(core: VideoCore, clip: _Clip) -> Tensor:
+    return core.transformer(clip.noisy, clip.told)[0][0, -1]
+
+
+def _uncached_seconds(core: VideoCore, walk: Episode, age: int) -> float:
+    """The median time of a forward pass that has no cache and so works through the whole past again."""
+    clip, spent = _clip(core, walk, age), []
+    for _ in range(5):
+        before = time.perf_counter()
+        _uncached(core, clip)
+        spent.append(time.perf_counter() - before)
+    return float(np.median(spent))
+
+
+def _endure(config: DemoConfig, arm: str, episode: Episode) -> dict[str, Any]:
+    """Median seconds a step, splats and resident megabytes for each block of steps, and seconds by part."""
+    model = arms.world(config.weights, arm)
+    state = arms.begin(model, episode)
+    seconds, splats, megabytes, parts, finite = [], [], [], {}, True
+    for t, action in enumerate(episode.actions):
+        before = time.perf_counter()
+        state, frame = model.step(state, action, camera=episode.cameras[t])
+        seconds.append(time.perf_counter() - before)
+        finite = finite and bool(torch.isfinite(frame.image).all())
+        for part, spent in frame.seconds.items():
+            parts[part] = parts.get(part, 0.0) + spent
+        if t % BLOCK == BLOCK - 1:
+            splats.append(0 if state.scene is None else len(state.scene))
+            megabytes.append(_resident_megabytes())
+    medians = [float(np.median(seconds[i : i + BLOCK])) for i in range(0, len(seconds) - BLOCK + 1, BLOCK)]
+    return {
+        "frames": len(seconds),
+        "seconds": {"frames": len(seconds), **parts},
+        "block_seconds": medians,
+        "slope": relative_slope(medians[1:]),  # the first block warms caches up
+        "splats": splats,
+        "megabytes": megabytes,
+        "finite": finite,
+    }
+
+
+def _resident_megabytes() -> float | None:
+    """What this process holds in memory, where the system says so without asking another package."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError):
+        return None
