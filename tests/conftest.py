@@ -5,15 +5,17 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
+ROOT = Path(__file__).resolve().parent.parent
+
 # Before the first import of any of the three, in this order: the hook rewrites modules as they are loaded.
 # The numeric tower: an int is a float, as for every type checker.
 _checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-_hook = install_import_hook(["render", "recon", "hybridwm"], _checker)
+# numba compiles the functions of render/cpu, so those stay as they are written.
+_parts = {entry.stem for entry in (ROOT / "render").iterdir()} - {"__init__", "__pycache__", "cpu"}
+_hook = install_import_hook([*(f"render.{part}" for part in _parts), "recon", "hybridwm"], _checker)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
