@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import torch
@@ -16,11 +17,9 @@ CONTEXT = -1
 
 def noise(seed: int, step: int, solver_step: int, shape: tuple[int, ...]) -> Tensor:
     """Standard normal noise, equal across arms and forks; made on the CPU so that it is equal across devices too."""
-    mixed = seed & 0xFFFFFFFF
-    for word in (step, solver_step):
-        # Knuth's multiplicative hash, so that neighbouring steps get unrelated streams
-        mixed = ((mixed ^ (word & 0xFFFFFFFF)) * 0x9E3779B97F4A7C15 + 0x7F4A7C15) & 0x7FFFFFFFFFFFFFFF
-    return torch.randn(shape, generator=torch.Generator().manual_seed(mixed))
+    digest = hashlib.blake2b(f"{seed} {step} {solver_step}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
+    return torch.randn(shape, generator=generator)
 
 
 def euler(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from recon import FuseConfig, GaussianScene, View, fuse
+from recon import GaussianScene, View
+from recon.fuse import FuseConfig, fuse
 from render import Camera, rasterize
 
 from ..core.conditioning import Recalled

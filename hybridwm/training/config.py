@@ -35,9 +35,9 @@ class RecallConfig:
     """Share of clips without any recalled render (the video-only arms)."""
     sources: int = 6
     """At most this many frames of the past, beside the clip's own, whose pixels are splatted."""
-    disparity_noise: float = 0.25
+    disparity_noise: float = 0.2
     """Standard deviation of the disparity error in pixels, as stereo matching makes it."""
-    outliers: float = 0.05
+    outliers: float = 0.04
     """Share of source pixels with a random depth: floaters."""
     holes: float = 0.08
     """Share of source pixels without depth, in blocks."""

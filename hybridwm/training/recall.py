@@ -17,6 +17,10 @@ from ..core.conditioning import recall_channels
 from .config import RecallConfig
 
 
+BLUR = 0.22
+"""Side weight of the 3-tap kernel that brings point splats nearest to the real scene's renders (measured)."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Past frames whose pixels memory holds. depth 0 is no measurement; observed is 1 for measured frames."""
@@ -51,7 +55,7 @@ def corrupt(
     disparity = focal_baseline / depth.clamp(min=1e-3)
     # matching errors are shared by neighbouring pixels: half of the variance is smooth
     smooth = F.interpolate(normal(b * s, 1, *(x // 4 for x in depth.shape[2:])), scale_factor=4.0, mode="bilinear")
-    error = 0.7 * normal(*depth.shape) + 0.9 * smooth.view(depth.shape)
+    error = 0.4 * normal(*depth.shape) + 0.9 * smooth.view(depth.shape)
     # how good stereo is differs from scene to scene
     sigma = config.disparity_noise * 2 * uniform(b, 1, 1, 1)
     disparity = (disparity + sigma * error).clamp(min=0.5)
@@ -113,13 +117,16 @@ def splat(
     image.scatter_reduce_(1, pixel.view(b * f * e, -1), key.view(b * f * e, -1), "amin")
     key_image = image[:, : h * w].view(-1, h, w)
 
-    # Gaussians are wider than a pixel: a gap, or a far point among near ones, takes the nearest of its neighbours
-    padded = F.pad(key_image, (1, 1, 1, 1), value=blank)
-    neighbours = torch.stack([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)])
-    nearest, behind = neighbours.amin(0), key_image >> 33
-    near_count = ((neighbours >> 33) <= (nearest >> 33) + 2).sum(0)
-    take = (behind > (nearest >> 33) + 2) & (near_count >= 4)
-    key_image = torch.where(take, nearest, key_image)
+    # Gaussians are wider than a pixel, and wider still from nearby: small gaps, and far points among near ones, take
+    # the nearest of their neighbours
+    for _ in range(2):
+        padded = F.pad(key_image, (1, 1, 1, 1), value=blank)
+        neighbours = torch.stack([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)])
+        nearest = neighbours.amin(0)
+        near_count = ((neighbours >> 33) <= (nearest >> 33) + 2).sum(0)
+        gap = (key_image == blank) & ((neighbours < blank).sum(0) >= 3)
+        behind = ((key_image >> 33) > (nearest >> 33) + 2) & (near_count >= 5)
+        key_image = torch.where(gap | behind, nearest, key_image)
 
     hit = (key_image < blank).view(b, f, e, h, w)
     point = (key_image & (2**32 - 1)).clamp(max=points_each - 1).view(b, -1)
@@ -135,7 +142,7 @@ def _soften(
     """Blur premultiplied channels as overlapping Gaussians do (a 3 x 3 kernel fitted to the real scene's renders)."""
     stacked = torch.cat([rgb * alpha[..., None], (share * alpha)[..., None], alpha[..., None]], -1)
     h, w = alpha.shape[-2:]
-    side = 0.12
+    side = BLUR
     line = torch.tensor([side, 1 - 2 * side, side], device=rgb.device)
     kernel = (line[:, None] * line).expand(5, 1, 3, 3)
     flat = stacked.view(-1, h, w, 5).movedim(-1, 1)
