@@ -20,7 +20,12 @@ KEYS = {
     "i": "look_up",
     "k": "look_down",
 }
-OPPOSITES = (("forward", "back"), ("strafe_left", "strafe_right"), ("left", "right"), ("look_up", "look_down"))
+OPPOSITES = (
+    ("forward", "back"),
+    ("strafe_left", "strafe_right"),
+    ("left", "right"),
+    ("look_up", "look_down"),
+)
 MAX_STEPS = 100_000
 
 
@@ -36,8 +41,10 @@ def parse_actions(text: str | Sequence[str]) -> list[tuple[str, ...]]:
         word, dash, count = item.strip().lower().rpartition("-")
         if not dash:
             word, count = count, "1"
-        if not (count.isascii() and count.isdigit() and 0 < int(count[:9]) and len(count) < 9):
-            raise ValueError(f"actions: expected KEYS-COUNT with a count of at least 1, as in w-8; got '{item}'")
+        if not (count.isascii() and count.isdigit() and int(count[:9]) > 0 and len(count) < 9):
+            raise ValueError(
+                f"actions: expected KEYS-COUNT with a count of at least 1, as in w-8; got '{item}'"
+            )
         if len(steps) + int(count) > MAX_STEPS:
             raise ValueError(f"actions: expected at most {MAX_STEPS} steps in all; got more at '{item}'")
         steps += [_names(word, item)] * int(count)

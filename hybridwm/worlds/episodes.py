@@ -58,6 +58,8 @@ class Episode:
             raise ValueError(
                 f"Episode.baseline must be metres when there is a right eye; got {self.baseline}."
             )
+        if not 0.999 < math.hypot(*self.up) < 1.001:
+            raise ValueError(f"Episode.up must be a unit vector; got {self.up}.")
 
     def __len__(self) -> int:
         return len(self.rgb)
