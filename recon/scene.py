@@ -50,9 +50,21 @@ class GaussianScene:
     def __len__(self) -> int:
         return len(self.gaussians)
 
-    def __getitem__(self, index) -> GaussianScene:
+    def __getitem__(self, index: Bool[Tensor, "N"] | Int[Tensor, "M"] | slice) -> GaussianScene:
         """The scene of the Gaussians chosen by a mask, an index tensor or a slice."""
-        return GaussianScene(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        if isinstance(index, slice):
+            index = torch.arange(len(self), device=self.device)[index]
+        elif index.dtype == torch.bool:
+            index = index.nonzero().squeeze(1)
+        # index_select costs a third of indexing, and this runs in every step on every Gaussian
+        gaussians = {
+            f.name: None
+            if (value := getattr(self.gaussians, f.name)) is None
+            else value.index_select(0, index)
+            for f in fields(Gaussians)
+        }
+        provenance = {name: getattr(self, name).index_select(0, index) for name in PROVENANCE_SHAPES}
+        return GaussianScene(Gaussians(**gaussians), **provenance)  # type: ignore[arg-type]
 
     @property
     def device(self) -> torch.device:
