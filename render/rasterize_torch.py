@@ -66,14 +66,16 @@ def project_gaussians(gaussians: Gaussians, camera: Camera) -> Splats:
     root = jacobian @ rotation @ (matrix_from_quats(gaussians.quats) * gaussians.scales[:, None, :])
     covariance = root @ root.transpose(-1, -2)
     xx, yy, xy = covariance[:, 0, 0] + DILATION, covariance[:, 1, 1] + DILATION, covariance[:, 0, 1]
-    determinant = xx * yy - xy * xy
+    # As a sum of squares: a difference of products has no correct digit left for long needles.
+    area = torch.linalg.cross(root[:, 0], root[:, 1]).square().sum(dim=-1)
+    determinant = area + (xx + yy - DILATION) * DILATION
 
     pixels = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
-    conics = torch.stack([yy, -xy, xx], dim=-1) / determinant.clamp(min=1e-10)[:, None]
+    conics = torch.stack([yy, -xy, xx], dim=-1) / determinant[:, None]
     with torch.no_grad():
         cutoff = 2 * torch.log((gaussians.opacities / MIN_ALPHA).clamp(min=1))
         reach = (torch.stack([xx, yy], dim=-1) * cutoff[:, None]).sqrt()
-        visible = in_front & (determinant > 0) & (gaussians.opacities >= MIN_ALPHA)
+        visible = in_front & (gaussians.opacities >= MIN_ALPHA)
         order = torch.argsort(z, stable=True)
         order = order[visible[order]]
     rgb = evaluate_sh(gaussians.sh, gaussians.means - camera.center)

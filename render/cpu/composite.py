@@ -3,7 +3,6 @@
 # pyright: reportCallIssue=false, reportArgumentType=false
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from .bins import TILE_HEIGHT, TILE_WIDTH
@@ -127,7 +126,7 @@ def _unfinished(planes, h):
     return any_lane(largest > f32(0))
 
 
-@numba.njit(inline="always", fastmath=True)
+@kernel
 def _exp16(t):
     """exp(16 t) for t in -0.35..0, to 3e-6: a polynomial of degree 4 squared four times."""
     p = t * f32(0.0350935595) + f32(0.164757406)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -19,8 +20,10 @@ def kernel(function: Callable) -> Any:
     before = getattr(config, "CACHE_DIR", "")
     config.CACHE_DIR = "" if CACHE_FOLDER is None else str(CACHE_FOLDER)  # read when njit is applied
     try:
+        # Run-time type checkers wrap every function of a package; Numba needs the bare one.
+        bare = inspect.unwrap(function)
         return numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=CACHE_FOLDER is not None)(
-            function
+            bare
         )
     finally:
         config.CACHE_DIR = before

@@ -109,7 +109,9 @@ def project(
         cov_uu = p0 * p0 + p1 * p1 + p2 * p2 + dilation
         cov_uv = p0 * q0 + p1 * q1 + p2 * q2
         cov_vv = q0 * q0 + q1 * q1 + q2 * q2 + dilation
-        determinant = cov_uu * cov_vv - cov_uv * cov_uv
+        # As a sum of squares: the usual difference of products has no correct digit left for long needles.
+        n0, n1, n2 = p1 * q2 - p2 * q1, p2 * q0 - p0 * q2, p0 * q1 - p1 * q0
+        determinant = n0 * n0 + n1 * n1 + n2 * n2 + (cov_uu + cov_vv - dilation) * dilation
         inverse = one / determinant
         # The ellipse exponent = -ln(255 opacity) fits exactly into this box of pixel centres.
         log_cutoff = load(log_cutoffs, i)
