@@ -28,11 +28,12 @@ cameras = orbit(torch.zeros(3), radius=2.0, count=24, width=320, height=240, fov
 image = render.rasterize(gaussians, cameras[0], backend="cpu", background=torch.ones(3))
 write_png(out / "spiral.png", image.rgb)
 covered, nearest = (image.alpha > 0.5).float().mean(), image.depth[image.depth > 0].min()
-print(f"the spiral covers {float(covered):.1%} of the picture; its nearest point is {float(nearest):.2f} m away")
+print(f"the spiral covers {float(covered):.1%} of the picture; its nearest point is at {float(nearest):.2f} m")
 
 render.save(gaussians, out / "spiral.ply")
 again = render.rasterize(render.load(out / "spiral.ply"), cameras[0], backend="cpu", background=torch.ones(3))
-print(f"after a round trip through the file, colours differ by at most {(again.rgb - image.rgb).abs().max():.1e}")
+difference = float((again.rgb - image.rgb).abs().max())
+print(f"after a round trip through the file, colours differ by at most {difference:.1e}")
 
 frames = render.rasterize(gaussians, cameras, background=torch.ones(24, 3)).rgb
 write_mp4(out / "spiral.mp4", to_uint8(frames), fps=12)

@@ -14,7 +14,7 @@ out = Path(tempfile.mkdtemp(prefix="stereo-"))
 
 env = gymnasium.make("hybridwm/Rooms-v0", size=96)
 _, info = env.reset(seed=3)
-view = info["view"]  # recon.View: left and right image, camera, and the true depth, which stereo never looks at
+view = info["view"]  # recon.View: both images, the camera, and the true depth, which stereo never looks at
 
 depth, confidence = recon.depth_source("stereo")([view], context=None)
 trusted = (confidence > 0.5) & (depth > 0)

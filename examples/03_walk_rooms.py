@@ -26,4 +26,5 @@ print(f"{len(frames)} frames; actions: {', '.join(names)}")
 episodes = walk_rooms(seeds=[1, 2, 3], frames=6, rig=RoomsRig(size=48))
 sheet = np.concatenate([np.concatenate(list(episode.rgb.numpy()), axis=1) for episode in episodes])
 write_mp4(out / "three_rooms.mp4", sheet[None], fps=1, upscale=2)
-print(f"three rooms, depth {episodes[0].depth.min():.2f} to {episodes[0].depth.max():.2f} m; look at", out)
+walked = [float(episode.actions[:, 0].abs().sum()) for episode in episodes]
+print(f"three rooms, {walked} metres walked forward or back; look at", out)

@@ -1,4 +1,4 @@
-"""Dream a walk with the packaged weights, with and without the 3D memory, from the same observed beginning."""
+"""Dream a walk with the packaged weights, with and without 3D memory, from the same observed beginning."""
 
 import tempfile
 from pathlib import Path
@@ -31,8 +31,10 @@ state = grounded.start(views, seed=0)
 fork, once = grounded.step(state, "forward")  # a state is a value: going on from it leaves it as it was
 _, twice = grounded.step(state, "forward")
 assert torch.equal(once.image, twice.image)
-print(f"the scene has {len(fork.scene)} Gaussians, {int(fork.scene.observed.sum())} of them observed")
 
-recon.save_scene(fork.scene, out / "scene", cameras=fork.camera)
+scene = fork.scene
+assert scene is not None  # the video-only arm has none
+print(f"the scene has {len(scene)} Gaussians, {int(scene.observed.sum())} of them observed")
+recon.save_scene(scene, out / "scene", cameras=fork.camera)
 write_mp4(out / "dream.mp4", to_uint8(torch.cat(frames, dim=2)), fps=4, upscale=4)
 print("left grounded, right video only; look at", out)
