@@ -28,7 +28,7 @@ cameras = orbit(torch.zeros(3), radius=2.0, count=24, width=320, height=240, fov
 image = render.rasterize(gaussians, cameras[0], backend="cpu", background=torch.ones(3))
 write_png(out / "spiral.png", image.rgb)
 covered, nearest = (image.alpha > 0.5).float().mean(), image.depth[image.depth > 0].min()
-print(f"the spiral covers {float(covered):.1%} of the picture; its nearest point is at {float(nearest):.2f} m")
+print(f"the spiral covers {float(covered):.1%} of the picture; its nearest point: {float(nearest):.2f} m")
 
 render.save(gaussians, out / "spiral.ply")
 again = render.rasterize(render.load(out / "spiral.ply"), cameras[0], backend="cpu", background=torch.ones(3))

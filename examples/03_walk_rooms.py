@@ -23,8 +23,8 @@ for name in ["forward"] * 4 + ["left"] * 6 + ["forward"] * 4:
 write_mp4(out / "walk.mp4", np.stack(frames), fps=6, upscale=4)
 print(f"{len(frames)} frames; actions: {', '.join(names)}")
 
-episodes = walk_rooms(seeds=[1, 2, 3], frames=6, rig=RoomsRig(size=48))
+episodes = walk_rooms(seeds=[1, 2, 3], frames=5, rig=RoomsRig(size=32))
 sheet = np.concatenate([np.concatenate(list(episode.rgb.numpy()), axis=1) for episode in episodes])
-write_mp4(out / "three_rooms.mp4", sheet[None], fps=1, upscale=2)
+write_mp4(out / "three_rooms.mp4", sheet[None], fps=1, upscale=3)
 walked = [float(episode.actions[:, 0].abs().sum()) for episode in episodes]
 print(f"three rooms, {walked} metres walked forward or back; look at", out)
