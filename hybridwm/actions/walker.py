@@ -31,7 +31,7 @@ def action_vectors(device: torch.device | str = "cpu") -> Float[Tensor, "A 4"]:
     return torch.tensor(list(ACTIONS.values()), device=device)
 
 
-def rotation(axis: Float[Tensor, "*B 3"], angle: Float[Tensor, "*B"]) -> Float[Tensor, "*B 3 3"]:
+def rotation(axis: Float[Tensor, "3"], angle: Float[Tensor, "*B"]) -> Float[Tensor, "*B 3 3"]:
     """Right-handed rotation about a unit axis (Rodrigues)."""
     x, y, z = axis.expand(*angle.shape, 3).unbind(-1)
     o = torch.zeros_like(angle)
@@ -54,28 +54,28 @@ class Walker:
         return (w2c[..., 2, :3] @ up).clamp(-1, 1).asin()
 
     def heading(self, w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 3"]:
-        """Unit horizontal direction that `forward` goes, from the camera's x axis, so it is defined at any pitch."""
+        """Unit horizontal direction of `forward`, from the camera's x axis, so defined at any pitch."""
         up = torch.tensor(self.up, dtype=w2c.dtype, device=w2c.device)
-        ahead = torch.linalg.cross(up.expand_as(w2c[..., 0, :3]), w2c[..., 0, :3])
-        return torch.nn.functional.normalize(ahead, dim=-1)
+        right = w2c[..., 0, :3]
+        return torch.nn.functional.normalize(torch.linalg.cross(up.expand_as(right), right), dim=-1)
 
     def move(
         self,
         w2c: Float[Tensor, "*B 4 4"],
-        action: Float[Tensor, "*B 4"],
+        action: Float[Tensor, "*A"],
         clearance: Float[Tensor, "*B"] | None = None,
     ) -> Float[Tensor, "*B 4 4"]:
-        """The camera after an action (forward m, right m, yaw rad left positive, pitch rad up positive).
+        """The camera after an action [*B, 4]: forward m, right m, yaw rad (left +), pitch rad (up +).
 
-        Yaw turns about `up` through the eye, then the body moves along its new horizontal heading, then the gaze
-        pitches about the camera's x axis within ±pitch_limit. `clearance` is the free distance straight ahead in
-        metres: forward motion stops `radius` short of it. Raises ValueError for an action that is not finite or
-        not [*B, 4].
+        Yaw turns about `up` through the eye, then the body moves along its new horizontal heading, then
+        the gaze pitches about the camera's x axis within ±pitch_limit. `clearance` is the free distance
+        straight ahead in metres: forward motion stops `radius` short of it. Raises ValueError for an action
+        that is not finite or not [*B, 4].
         """
         if action.shape != (*w2c.shape[:-2], 4):
             raise ValueError(
-                f"expected an action {[*w2c.shape[:-2], 4]} for cameras {list(w2c.shape)}; got {list(action.shape)}; "
-                "give (forward m, right m, yaw rad, pitch rad) for each camera"
+                f"expected an action {[*w2c.shape[:-2], 4]} for cameras {list(w2c.shape)}; got "
+                f"{list(action.shape)}; give (forward m, right m, yaw rad, pitch rad) for each camera"
             )
         if not bool(torch.isfinite(action).all()):
             raise ValueError(
@@ -89,8 +89,9 @@ class Walker:
 
         world_from_camera = w2c[..., :3, :3].mT
         center = -(world_from_camera @ w2c[..., :3, 3:])[..., 0]
-        turned = rotation(up, yaw) @ world_from_camera
-        ahead = self.heading(turned.mT)
+        yawed = rotation(up, yaw)
+        turned = yawed @ world_from_camera
+        ahead = (yawed @ self.heading(w2c)[..., None])[..., 0]
         center = (
             center
             + forward[..., None] * ahead

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...actions.walker import Walker
 from .layout import BODY_HIGH, BODY_LOW, RoomBatch
 
+SAMPLES = 32
 NEVER = 1e3  # metres: distance to what does not stop a walker
 
 
@@ -55,14 +56,15 @@ def is_free(
 def free_fraction(
     rooms: RoomBatch, start: Float[Tensor, "E 3"], end: Float[Tensor, "E 3"], radius: float = 0.40
 ) -> Float[Tensor, "E"]:
-    """Share 0…1 of the straight way from `start` to `end` that the disc can go before it touches something."""
-    length = torch.linalg.vector_norm(end - start, dim=-1)
-    unit = (end - start) / length.clamp(min=1e-9)[..., None]
-    gone = torch.zeros_like(length)
-    for _ in range(24):  # sphere tracing: the clearance is how far it is safe to go
-        room = clearance(rooms, start + gone[..., None] * unit) - radius
-        gone = torch.minimum(gone + room.clamp(min=0), length)
-    return torch.where(length > 1e-9, gone / length.clamp(min=1e-9), torch.ones_like(gone)).clamp(0, 1)
+    """Share 0…1 of the straight way from `start` to `end` that the disc can go before it touches something.
+
+    Found to 1/SAMPLES of the way, for moves of a step's length.
+    """
+    share = torch.linspace(0, 1, SAMPLES + 1, device=start.device)[:, None]
+    room = clearance(rooms, start[:, None] + share * (end - start)[:, None])
+    need = room[:, :1].clamp(max=radius) - 1e-4  # who already touches something may still leave it
+    free = (room >= need).int().cumprod(1)
+    return (free.sum(1) - 1) / SAMPLES
 
 
 def free_path(

@@ -30,15 +30,16 @@ def in_sight(
 def cull(rooms: RoomBatch, camera: Camera) -> RoomBatch:
     """The same rooms with only the primitives in sight, padded to the largest count among them."""
     kept = {}
+    half, rod = rooms.boxes[..., 3:6], rooms.cylinders
+    middle = torch.cat([rod[..., :2], rod[..., 2:4].mean(-1, keepdim=True)], -1)
+    # bounding balls; the sign keeps padding (negative sizes) out
+    box = torch.linalg.vector_norm(half, dim=-1) * half[..., 0].sign()
+    cylinder = torch.hypot(rod[..., 4], (rod[..., 3] - rod[..., 2]) / 2) * rod[..., 4].sign()
     solids = {
-        "box": (rooms.boxes, rooms.boxes[..., :3], torch.linalg.vector_norm(rooms.boxes[..., 3:6], dim=-1)
-                * rooms.boxes[..., 3].sign()),
-        "cylinder": (rooms.cylinders,
-                     torch.cat([rooms.cylinders[..., :2], rooms.cylinders[..., 2:4].mean(-1, keepdim=True)], -1),
-                     torch.hypot(rooms.cylinders[..., 4], (rooms.cylinders[..., 3] - rooms.cylinders[..., 2]) / 2)
-                     * rooms.cylinders[..., 4].sign()),
+        "box": (rooms.boxes, rooms.boxes[..., :3], box),
+        "cylinder": (rod, middle, cylinder),
         "ball": (rooms.balls, rooms.balls[..., :3], rooms.balls[..., 3]),
-    }  # fmt: skip
+    }
     each = torch.arange(len(rooms), device=rooms.device)[:, None]
     for kind, (table, centers, radii) in solids.items():
         seen = in_sight(camera, centers, radii)

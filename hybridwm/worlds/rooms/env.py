@@ -1,4 +1,4 @@
-"""The rooms as a Gymnasium environment, `hybridwm/Rooms-v0`: one walker, two eyes, no task (the reward is 0)."""
+"""The rooms as a Gymnasium environment, `hybridwm/Rooms-v0`: one walker, two eyes, no task (reward 0)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FARTHEST = 20.0  # metres
 
 
 def observation_space(rig: RoomsRig) -> spaces.Dict:
-    """rgb and right: uint8 [H, W, 3]; depth: metres; camera: w2c of the left eye; touch: the last move was stopped."""
+    """rgb, right: uint8 [H, W, 3]; depth: metres; camera: w2c, left eye; touch: the last move was stopped."""
     image = spaces.Box(0, 255, (rig.size, rig.size, 3), np.uint8)
     return spaces.Dict(
         rgb=image,
@@ -77,10 +77,10 @@ def observation(sight: Sight, touch: torch.Tensor, index: int | slice) -> dict[s
 class RoomsEnv(gymnasium.Env):
     """`reset(seed=…)` gives the same room and start for the same seed; a reset without one draws a new room.
 
-    Options of `reset`: `style_seed` and `layout_seed` replace the seed for materials and lights, and for walls,
-    objects and marks; `w2c` [4, 4] is the start, by default a free place drawn from the seed.
-    `info`: `view` (recon.View: stereo, true depth, camera), `actions` (names of the discrete ones), `action` (the
-    vector as carried out), `room` (seed, style_seed, layout_seed).
+    Options of `reset`: `style_seed` and `layout_seed` replace the seed for materials and lights, and for
+    walls, objects and marks; `w2c` [4, 4] is the start, by default a free place drawn from the seed.
+    `info`: `view` (recon.View: stereo, true depth, camera), `actions` (names of the discrete ones), `action`
+    (the vector as carried out), `room` (seed, style_seed, layout_seed).
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}

@@ -1,4 +1,4 @@
-"""Where things stand: interior wall, door, furniture and wall marks of one room, as rows of primitive numbers."""
+"""Where things stand: interior wall, door, furniture and wall marks of a room, as rows of primitives."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Plan:
 
 
 def add_inner_wall(rng: np.random.Generator, plan: Plan) -> tuple[int, float, float] | None:
-    """Perhaps split the room across its longer axis, with a door 1.2…1.5 m wide. Returns (axis, offset, door)."""
+    """Perhaps split the room across its longer axis, a door 1.35…1.7 m wide: (axis, offset, door)."""
     if rng.uniform() > 0.7:
         return None
     axis = int(plan.size[1] > plan.size[0])  # the wall's normal
     length, height = plan.size[1 - axis], plan.size[2]
     offset = rng.uniform(-0.12, 0.12) * plan.size[axis]
-    width, top = rng.uniform(1.2, 1.5), rng.uniform(2.0, 2.15)
+    width, top = rng.uniform(1.35, 1.7), rng.uniform(2.0, 2.15)
     door = rng.uniform(-1, 1) * (length / 2 - width / 2 - 0.6)
 
     def slab(along, z0, z1, half, thick, material):
@@ -93,7 +93,7 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
     hx, hy = hx * rng.uniform(0.8, 1.2), hy * rng.uniform(0.85, 1.2)
     radius = hy if against and kind in ("chest", "shelf") else math.hypot(hx, hy)
     if kind in ("column", "stool", "ball", "plinth"):
-        radius = hx
+        radius = hx = hx * {"column": 0.9, "stool": 1.1, "ball": 1.2, "plinth": 1.0}[kind]
     spot = find_place(rng, plan, wall, radius, against)
     if spot is None:
         return
@@ -125,11 +125,9 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
             plan.cylinders.append([x, y, z, z + rng.uniform(0.2, 0.4), r, other])
     elif kind in ("column", "stool"):
         height = plan.size[2] if kind == "column" else rng.uniform(0.4, 0.9)
-        plan.cylinders.append([x, y, 0.0, height, hx * (0.9 if kind == "column" else 1.1), material])
-        radius *= 1.1
+        plan.cylinders.append([x, y, 0.0, height, radius, material])
     elif kind == "ball":
-        plan.balls.append([x, y, hx * 1.2, hx * 1.2, material])
-        radius *= 1.2
+        plan.balls.append([x, y, radius, radius, material])
     else:
         height = rng.uniform(0.6, 1.0)
         plan.cylinders.append([x, y, 0.0, height, hx, material])
@@ -138,7 +136,7 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
 
 
 def add_marks(rng: np.random.Generator, plan: Plan, wall, style: Style) -> None:
-    """Posters on the four walls and on both sides of the interior wall, at eye height, apart from each other."""
+    """Posters on the four walls and on both sides of the interior wall, at eye height, well apart."""
     sides = [(axis, sign * plan.size[axis] / 2, -sign) for axis in (0, 1) for sign in (-1, 1)]
     if wall is not None:
         sides += [(wall[0], wall[1] + s * THICK / 2, s) for s in (-1, 1)]
@@ -163,11 +161,13 @@ def add_marks(rng: np.random.Generator, plan: Plan, wall, style: Style) -> None:
             plan.marks.append(poster(rng, style.accents, w, h))
 
 
-def furnish(rng: np.random.Generator, size: np.ndarray, style: Style, pieces: int) -> Plan:
-    """A full plan: wall, door, `pieces` attempts at furniture, marks."""
+def furnish(layout_seed: int, size: np.ndarray, style: Style, pieces: int, attempt: int) -> Plan:
+    """A full plan: wall, door, marks by the seed; `pieces` tries at furniture by the seed and the attempt."""
+    rng = np.random.default_rng([layout_seed, 0x1B])
     plan = Plan(size)
     wall = add_inner_wall(rng, plan)
     add_marks(rng, plan, wall, style)
+    rng = np.random.default_rng([layout_seed, 0x1C, attempt])
     for _ in range(pieces):
         add_piece(rng, plan, wall)
     return plan

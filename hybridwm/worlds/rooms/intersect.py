@@ -73,7 +73,7 @@ def hit_balls(balls: Float[Tensor, "E S 4"], o, d) -> tuple[Tensor, Tensor]:
     p = [o[k][:, None] - c for k, c in enumerate((cx, cy, cz))]
     a = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2])[:, None]
     b = sum(p[k] * d[k][:, None] for k in range(3))
-    # distance of the centre from the ray, from the foot of the perpendicular: exact where b² - a c would cancel
+    # from the foot of the perpendicular on the ray: exact where b² - a c would cancel
     foot = -b / a
     off = sum((p[k] + foot * d[k][:, None]) ** 2 for k in range(3))
     root = r * r - off

@@ -80,8 +80,8 @@ class RoomBatch:
 def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | None = None) -> Room:
     """Draw a room. The same seeds give the same room, bit for bit.
 
-    `style_seed` decides materials, palette and lights; `layout_seed` decides walls, objects and wall marks; each is
-    `seed` unless given. Raises ValueError for a seed that is negative.
+    `style_seed` decides materials, palette and lights; `layout_seed` decides walls, objects and wall marks;
+    each is `seed` unless given. Raises ValueError for a seed that is negative.
     """
     seed = operator.index(seed)
     style_seed = seed if style_seed is None else operator.index(style_seed)
@@ -95,8 +95,8 @@ def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | No
     rng = np.random.default_rng([layout_seed, 0x1A])
     size = np.array([*rng.uniform(5.0, 7.0, 2), rng.uniform(2.45, 2.8)])
     pieces = int(rng.integers(5, 9))
-    for attempt in range(pieces + 1):  # fewer things each time, until there is room to walk
-        plan = furnish(np.random.default_rng([layout_seed, 0x1B, attempt]), size, style, pieces - attempt)
+    for attempt in range(2 * pieces + 1):  # fewer and fewer things, until there is room to walk
+        plan = furnish(layout_seed, size, style, pieces - attempt // 2, attempt)
         if walkable_area(plan) >= ROOM_FOR_WALKS:
             break
     lights = style.lights.copy()
@@ -121,7 +121,7 @@ def rows(values: list, width: int) -> np.ndarray:
 
 
 def walkable_area(plan: Plan, cell: float = 0.1, radius: float = 0.45) -> float:
-    """Square metres of the largest connected region for the walker's centre; 0 if it is not nearly all there is."""
+    """Square metres of the largest connected region for the walker's centre; 0 if it is not nearly all."""
     half = plan.size[:2] / 2
     x, y = (np.arange(-h + cell / 2, h, cell) for h in half)
     x, y = np.meshgrid(x, y, indexing="ij")
@@ -158,7 +158,7 @@ def stack_rooms(rooms: Sequence[Room], device: torch.device | str = "cpu") -> Ro
     if not rooms:
         raise ValueError("expected at least one room; got none; pass [make_room(seed)]")
 
-    def stack(name: str, padding: Sequence[float]) -> Tensor:
+    def stack(name: str, padding: Sequence[float] | float) -> Tensor:
         values = [getattr(room, name) for room in rooms]
         fill = torch.as_tensor(padding, dtype=values[0].dtype)
         out = fill.repeat(len(rooms), max(max(len(v) for v in values), 1), *([1] if fill.dim() else []))

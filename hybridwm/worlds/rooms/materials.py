@@ -1,4 +1,4 @@
-"""Materials: rows of numbers that `textures.py` turns into colour, and the styles (palettes) they are drawn from."""
+"""Materials: rows of numbers that `textures.py` turns into colour, and the styles they are drawn from."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def poster(rng: np.random.Generator, colours: np.ndarray, width: float, height: 
 
 @dataclass(frozen=True)
 class Style:
-    """What `style_seed` decides: materials, palette and lights. Light positions are shares of the room's size."""
+    """What `style_seed` decides: materials, palette and lights. Lights stand at shares of the room's size."""
 
     faces: np.ndarray  # [6, P] walls -x +x -y +y, floor, ceiling
     inner_wall: np.ndarray  # [P]

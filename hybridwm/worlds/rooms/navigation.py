@@ -11,7 +11,7 @@ from .layout import RoomBatch
 
 GRID, CELL = 36, 0.2  # cells a side, metres a cell: covers 7.2 m
 FAR = 1e3  # metres: unreachable
-SAFE = 0.45  # metres: planned ways keep this far from things
+SAFE = 0.42  # metres: planned ways keep this far from things
 
 
 def grid_points(device: torch.device) -> Float[Tensor, "G G 2"]:

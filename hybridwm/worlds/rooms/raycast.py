@@ -1,7 +1,7 @@
 """The rooms' camera: `raycast(rooms, camera)` gives colour and depth, batched over rooms and cameras.
 
-Every colour is a function of the surface point (Lambert light, no highlights), apart from the fading of patterns
-finer than a pixel, so that views agree.
+Every colour is a function of the surface point (Lambert light, no highlights), apart from the fading of
+patterns finer than a pixel, so that views agree.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def cast(
 def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
     """See E rooms from cameras of batch shape [E, V], all on the rooms' device.
 
-    The cameras must be inside the rooms and outside the furniture. Works in pieces of bounded size: a few rooms at a
-    time, or bands of image rows of one room. Raises ValueError when the camera batch does not fit the rooms.
+    The cameras must be inside the rooms and outside the furniture. Works in pieces of bounded size: a few
+    rooms at a time, or bands of image rows. Raises ValueError when the camera batch does not fit the rooms.
     """
     if len(camera.batch_shape) != 2 or camera.batch_shape[0] != len(rooms):
         raise ValueError(

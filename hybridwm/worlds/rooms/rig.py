@@ -1,4 +1,4 @@
-"""The stereo rig that walks through the rooms: image size, field of view, baseline, height and body radius."""
+"""The stereo rig that walks through the rooms: image size, field of view, baseline, height, body radius."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from render.camera import Camera
 class RoomsRig:
     """Two parallel pinhole eyes. The left eye is the walker; the right one is `baseline` metres along its +x.
 
-    At 64 pixels and 77 degrees the focal length is 40 px, so 0.30 m of baseline gives 5 px of disparity at 2.4 m.
+    At 64 pixels and 77 degrees the focal length is 40 px, so 0.30 m of baseline gives 5 px at 2.4 m.
     `radius` is wider than the baseline, so neither eye can enter a wall.
     """
 

@@ -64,7 +64,7 @@ def see(rooms: RoomBatch, w2c: Float[Tensor, "E 4 4"], rig: RoomsRig) -> Sight:
 def act(
     rooms: RoomBatch, w2c: Float[Tensor, "E 4 4"], action: Float[Tensor, "E 4"], rig: RoomsRig
 ) -> tuple[Float[Tensor, "E 4 4"], Float[Tensor, "E 4"], Bool[Tensor, "E"]]:
-    """The cameras after actions (forward m, right m, yaw rad, pitch rad), the actions as carried out, and touch.
+    """The cameras after actions (forward m, right m, yaw rad, pitch rad), the actions as done, and touch.
 
     A move that meets a wall or an object goes as far as the disc of `rig.radius` fits.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .intersect import axes, hit_balls, hit_boxes, hit_cylinders, hit_room
@@ -55,7 +55,7 @@ class Patch:
         return Patch(**{f.name: pick(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
 
-def pick(table: Float[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
+def pick(table: Shaped[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
     """Columns of `table` at each ray's index [E, V, R]."""
     E, N, K = table.shape
     start = torch.arange(E, device=index.device)[:, None, None] * N
@@ -93,8 +93,9 @@ def flat_patch(
     across, u, v = turn(p)
     face = torch.where(on_x, 0, torch.where(on_z, 4, 2)) + (across > 0).long()
     sign = torch.where(on_room, -across.sign(), across.sign())
-    normal = (torch.where(on_x, c, torch.where(on_z, 0.0, -s)) * sign,
-              torch.where(on_x, s, torch.where(on_z, 0.0, c)) * sign, torch.where(on_z, sign, 0.0))  # fmt: skip
+    nx = torch.where(on_x, c, torch.where(on_z, 0.0, -s)) * sign
+    ny = torch.where(on_x, s, torch.where(on_z, 0.0, c)) * sign
+    normal = (nx, ny, torch.where(on_z, sign, 0.0))
     material = torch.where(on_room, face, pick(rooms.box_materials[..., None], index)[0])
     return Patch(u, v, torch.where(on_room, 0, face), material, normal, turn(q), turn(ahead))
 

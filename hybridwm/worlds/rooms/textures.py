@@ -1,4 +1,4 @@
-"""Surface colour as a function of (u, v) in metres, faded out where a pixel covers more than the pattern's period."""
+"""Surface colour as a function of (u, v) in metres; what is finer than a pixel fades out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def edge(x: Tensor, footprint: Tensor) -> Tensor:
 
 
 def line(distance: Tensor, width: Tensor, period: Tensor, footprint: Tensor) -> Tensor:
-    """Share of a pixel covered by lines of `width`, one each `period`, the nearest `distance` away; all metres."""
+    """Share of a pixel under lines of `width`, one each `period`, the nearest `distance` away; all metres."""
     foot = torch.minimum(footprint, period)
     low, high = distance - foot / 2, distance + foot / 2
     half = width / 2
@@ -94,8 +94,8 @@ def texture(
 ) -> Float[Tensor, "3 *R"]:
     """Albedo 0…1 at surface coordinates u, v (metres) for pixels that cover fu × fv metres there.
 
-    `table` holds one material per column (rows: materials.COLUMNS); `side` is a small whole number that gives the
-    faces of one object different cells.
+    `table` holds one material per column (rows: materials.COLUMNS); `side` is a small whole number that gives
+    the faces of one object different cells.
     """
     rows = table[:, material]
 

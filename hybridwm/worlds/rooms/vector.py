@@ -21,9 +21,9 @@ from .simulation import Sight, act, see
 class RoomsVectorEnv(VectorEnv):
     """`num_envs` rooms that step together; otherwise as RoomsEnv.
 
-    `reset(seed=s)` gives room i the seed s + i; a list gives each its own. With `max_episode_steps`, an episode is
-    truncated after that many steps and the next step begins a new room. `info`: `view` (an object array of
-    recon.View), `actions` (names), `action` [N, 4] as carried out, `seed` [N].
+    `reset(seed=s)` gives room i the seed s + i; a list gives each its own. With `max_episode_steps`, an
+    episode is truncated after that many steps and the next step begins a new room. `info`: `view` (an object
+    array of recon.View), `actions` (names), `action` [N, 4] as carried out, `seed` [N].
     """
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"], "render_fps": 8}

@@ -1,7 +1,7 @@
 """Walks for data: scripted behaviours and a little sticky chance, batched over rooms, a function of the seed.
 
-What is recorded is what happened: a step that would touch something is not made and is recorded as `stay`, so each
-action explains the motion that follows it.
+What is recorded is what happened: a step that would touch something is not made and is recorded as `stay`,
+so each action explains the motion that follows it.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def walk(
 ) -> Walk:
     """Walk `steps` actions (so steps + 1 frames) in every room: the same for the same room seed and `seed`.
 
-    `start` is a free pose in each room; by default one is drawn. Raises ValueError for steps < 1 and for a start
-    that is not free.
+    `start` is a free pose in each room; by default one is drawn. Raises ValueError for steps < 1 and for a
+    start that is not free.
     """
     if steps < 1:
         raise ValueError(f"expected at least 1 step; got {steps}; ask for more")
@@ -132,7 +132,9 @@ def walk(
             kind == RANDOM, torch.where((r[:, 4] < STICKY) & ~fresh & (last != STAY), last, drawn), action
         )
 
-        w2c, action, touch = carry_out(rooms, w2c, action, body, table)
+        w2c, action, touch = carry_out(
+            rooms, w2c, action, body, table, (kind == OUT_AND_BACK) & (i >= n // 2)
+        )
         side = torch.where(touch & (kind == ORBIT), ~side, side)
         last = action
         frames.append(w2c)
@@ -147,10 +149,13 @@ def centers(w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 3"]:
 
 
 def carry_out(
-    rooms: RoomBatch, w2c: Tensor, action: Tensor, body: Walker, table: Tensor
+    rooms: RoomBatch, w2c: Tensor, action: Tensor, body: Walker, table: Tensor, known: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move by discrete actions; one that would touch something, or look past the limit, becomes `stay`."""
-    touch = ~free_path(rooms, centers(w2c), centers(body.move(w2c, table[action])), body.radius)
+    """Move by discrete actions; one that would touch something, or look past the limit, becomes `stay`.
+
+    Where `known`, the way was walked before, so it is free whatever rounding says.
+    """
+    touch = ~known & ~free_path(rooms, centers(w2c), centers(body.move(w2c, table[action])), body.radius)
     gaze = body.pitch(w2c) + table[action][:, 3]
     action = torch.where(touch | (gaze.abs() > body.pitch_limit + 1e-3), STAY, action)
     return body.move(w2c, table[action]), action, touch
@@ -169,7 +174,7 @@ def new_goal(size: Float[Tensor, "E 3"], free: Tensor, draw: Float[Tensor, "E 2"
 def wander(
     rooms: RoomBatch, field: Tensor, w2c: Tensor, body: Walker, draw: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Towards the goal: turn to the best of 24 headings, then walk. Also: is the way ahead open; has it arrived."""
+    """Towards the goal: turn to the best of 24 headings, then walk. And: is the way ahead open; arrived?"""
     here = centers(w2c)
     ahead = body.heading(w2c)
     yaw = torch.atan2(ahead[:, 1], ahead[:, 0])
