@@ -33,12 +33,10 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 7919 + 17)
 
 
-def pick(
-    episodes: Episodes, config: TrainConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def pick(walks: int, config: TrainConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Episode and frame indices of each clip, [B] and [B, F]; a clip never straddles two walks."""
     device = generator.device
-    walk = torch.randint(len(episodes), (config.batch,), generator=generator, device=device)
+    walk = torch.randint(walks, (config.batch,), generator=generator, device=device)
     latest = config.episodes.steps - config.clip
     start = torch.randint(1, latest + 1, (config.batch,), generator=generator, device=device)
     return walk, start[:, None] + torch.arange(config.clip, device=device)
@@ -105,7 +103,7 @@ def make_batch(
 ) -> Batch:
     """Draws a batch. `t` fixes the targets' flow time (validation)."""
     device, core = generator.device, config.core
-    walk, frames = pick(episodes, config, generator)
+    walk, frames = pick(len(episodes), config, generator)
     b, f = frames.shape
     clean = episodes.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
     w2c = episodes.w2c[walk[:, None], frames]

@@ -120,7 +120,8 @@ def splat(
     # Gaussians are wider than a pixel, and wider still from nearby: small gaps, and far points among near ones, take
     # the nearest of their neighbours
     for _ in range(2):
-        padded = F.pad(key_image, (1, 1, 1, 1), value=blank)
+        padded = key_image.new_full((len(key_image), h + 2, w + 2), blank)  # F.pad would round the value
+        padded[:, 1:-1, 1:-1] = key_image
         neighbours = torch.stack([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)])
         nearest = neighbours.amin(0)
         near_count = ((neighbours >> 33) <= (nearest >> 33) + 2).sum(0)
