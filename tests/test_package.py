@@ -38,8 +38,9 @@ def test_an_empty_folder_of_that_name_does_no_harm(tmp_path):
 
 
 def test_import_is_quick_and_leaves_torch_alone(tmp_path):
+    # Processor time: what a busy machine does not change.
     code = (
-        "import time; begun = time.perf_counter(); import hybridwm; seconds = time.perf_counter() - begun\n"
+        "import time; begun = time.process_time(); import hybridwm; seconds = time.process_time() - begun\n"
         "import sys; assert 'torch' not in sys.modules; print(seconds)"
     )
     seconds = [float(python(code, tmp_path).stdout) for _ in range(3)]
