@@ -108,7 +108,7 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
         }[kind]
         plan.box(x, y, 0.0, height, hx, hy, yaw, material)
         if kind != "shelf" and rng.uniform() < 0.6:  # something on top
-            r = rng.uniform(0.12, 0.2)
+            r = min(rng.uniform(0.12, 0.2), hy / 1.3)  # turned, it still stands clear of the wall
             if rng.uniform() < 0.5:
                 plan.balls.append([x, y, height + r, r, other])
             else:
@@ -140,7 +140,7 @@ def add_marks(rng: np.random.Generator, plan: Plan, wall, style: Style) -> None:
     sides = [(axis, sign * plan.size[axis] / 2, -sign) for axis in (0, 1) for sign in (-1, 1)]
     if wall is not None:
         sides += [(wall[0], wall[1] + s * THICK / 2, s) for s in (-1, 1)]
-    for axis, offset, facing in sides:
+    for number, (axis, offset, facing) in enumerate(sides):
         placed: list[tuple[float, float]] = []
         for _ in range(rng.integers(1, 4)):
             w, h = rng.uniform(0.55, 1.2), rng.uniform(0.5, 1.05)
@@ -148,7 +148,7 @@ def add_marks(rng: np.random.Generator, plan: Plan, wall, style: Style) -> None:
             z = rng.uniform(1.05, 1.75)
             if any(abs(along - a) < (w + b) / 2 + 0.15 for a, b in placed):
                 continue
-            if wall is not None and axis == wall[0] and offset - wall[1] == facing * THICK / 2:
+            if wall is not None and number >= 4:
                 if abs(along - wall[2]) < w / 2 + 0.95:
                     continue
             elif wall is not None and axis != wall[0] and abs(along - wall[1]) < w / 2 + THICK:

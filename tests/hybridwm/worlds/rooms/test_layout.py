@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hybridwm.worlds.rooms import is_free
 from hybridwm.worlds.rooms.layout import make_room, stack_rooms
 from hybridwm.worlds.rooms.materials import COLUMNS
 
@@ -11,10 +12,7 @@ TENSORS = ("size", "boxes", "box_materials", "cylinders", "balls", "materials", 
 
 
 def same(a, b, names=TENSORS):
-    return all(
-        getattr(a, n).shape == getattr(b, n).shape and torch.equal(getattr(a, n), getattr(b, n))
-        for n in names
-    )
+    return all(torch.equal(getattr(a, n), getattr(b, n)) for n in names)
 
 
 def test_same_seed_same_room_and_others_differ():
@@ -35,7 +33,7 @@ def test_style_and_layout_seeds_are_apart():
     assert not torch.equal(base.materials, restyled.materials)
     rebuilt = make_room(3, layout_seed=4)
     assert not torch.equal(base.size, rebuilt.size)
-    # materials of faces, interior wall, frames and furniture, and lights (as shares of the size) are the style's
+    # materials of faces, interior wall, frames and furniture, and lights as shares of the size, are the style's
     assert torch.equal(base.materials[:16], rebuilt.materials[:16])
     assert torch.equal(base.ambient, rebuilt.ambient) and torch.equal(
         base.lights[:, 3:], rebuilt.lights[:, 3:]
@@ -84,6 +82,11 @@ def test_doors_let_a_walker_through():
         along = 0 if left[3] > left[4] else 1
         gap = (right[along] - right[3 + along]) - (left[along] + left[3 + along])
         assert gap - 0.12 >= 1.1  # the frame takes 6 cm on each side
+        middle = [left[0], left[1], 1.2]
+        middle[along] = (left[along] + left[3 + along] + right[along] - right[3 + along]) / 2
+        assert is_free(stack_rooms([room]), torch.tensor([middle]), 0.5).all(), (
+            f"seed {seed}: a thing in the door"
+        )
         doors += 1
     assert 8 <= doors <= 19
 
