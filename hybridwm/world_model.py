@@ -79,11 +79,15 @@ class WorldModel:
         solver_steps: int = 2,
     ) -> None:
         if memory.grounded and depth is None:
-            raise ValueError("WorldModel: this memory needs a depth source; got depth=None. Pass depth='stereo'.")
+            raise ValueError(
+                "WorldModel: this memory needs a depth source; got depth=None. Pass depth='stereo'."
+            )
         if depth is not None and not memory.grounded:
             raise ValueError(f"WorldModel: this memory uses no depth; got depth={depth!r}. Pass depth=None.")
         if depth == "stereo" and core.config.eyes != 2:
-            raise ValueError("WorldModel: depth='stereo' needs a binocular core; got one eye. Use 'multiview'.")
+            raise ValueError(
+                "WorldModel: depth='stereo' needs a binocular core; got one eye. Use 'multiview'."
+            )
         self.core = core.eval()
         self.memory = memory
         self.depth = depth
@@ -95,7 +99,7 @@ class WorldModel:
     def start(
         self,
         views: Sequence[View],
-        actions: Sequence[Any] | None = None,
+        actions: Sequence[Any] | Tensor | None = None,
         seed: int = 0,
         oracle: Oracle | None = None,
     ) -> WorldState:
@@ -146,7 +150,9 @@ class WorldModel:
         )
 
     @torch.no_grad()
-    def step(self, state: WorldState, action: Any, *, camera: Camera | None = None) -> tuple[WorldState, Frame]:
+    def step(
+        self, state: WorldState, action: Any, *, camera: Camera | None = None
+    ) -> tuple[WorldState, Frame]:
         """One action in, one frame out.
 
         action: a name, or a vector (forward m, right m, yaw rad, pitch rad). camera: the commanded camera, where it
@@ -213,12 +219,17 @@ class WorldModel:
                 f"{view.width}x{view.height}. Use recon.resize_view(view, {cfg.width}, {cfg.height})."
             )
         if cfg.eyes == 2 and view.right is None:
-            raise ValueError("start: these weights are binocular and need View.right and View.baseline; got None.")
+            raise ValueError(
+                "start: these weights are binocular and need View.right and View.baseline; got None."
+            )
 
 
 @torch.no_grad()
 def imagine(
-    world: WorldModel, state: WorldState, actions: Sequence[Any] | Tensor, cameras: Sequence[Camera] | None = None
+    world: WorldModel,
+    state: WorldState,
+    actions: Sequence[Any] | Tensor,
+    cameras: Sequence[Camera] | None = None,
 ) -> Rollout:
     """Rolls the dream out over T actions; `cameras`: the commanded camera of each frame, where they are planned."""
     if len(actions) == 0:

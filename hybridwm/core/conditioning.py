@@ -62,12 +62,16 @@ def recall_tensor(recalled: Recalled, eyes: int, height: int, width: int) -> Flo
     if not recalled.renders:
         return None
     if len(recalled.renders) != eyes:
-        raise ValueError(f"Recalled.renders: expected one for each of {eyes} eyes; got {len(recalled.renders)}.")
+        raise ValueError(
+            f"Recalled.renders: expected one for each of {eyes} eyes; got {len(recalled.renders)}."
+        )
     rgb = torch.stack([r.rgb for r in recalled.renders])
     if tuple(rgb.shape[1:3]) != (height, width):
         raise ValueError(
             f"Recalled.renders: expected {height}x{width} as the core imagines; got {rgb.shape[1]}x{rgb.shape[2]}."
         )
     alpha = torch.stack([r.alpha for r in recalled.renders])
-    observed = torch.stack([alpha[i] if r.features is None else r.features[..., 0] for i, r in enumerate(recalled.renders)])
+    observed = torch.stack(
+        [alpha[i] if r.features is None else r.features[..., 0] for i, r in enumerate(recalled.renders)]
+    )
     return recall_channels(rgb, alpha, observed)

@@ -24,7 +24,9 @@ class NothingMemory:
     def recall(self, state: None, camera: Camera, baseline: float | None) -> Recalled:
         return Recalled()
 
-    def observe(self, state: None, view: View, *, observed: bool, step: int, recalled: Recalled | None) -> None:
+    def observe(
+        self, state: None, view: View, *, observed: bool, step: int, recalled: Recalled | None
+    ) -> None:
         return None
 
     def scene(self, state: None) -> GaussianScene | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from recon import GaussianScene, View
 from render import Camera
@@ -10,6 +10,7 @@ from render import Camera
 from ..core.conditioning import Recalled
 
 
+@runtime_checkable
 class Memory(Protocol):
     """`frames` is how many recent frames the core may keep beside this memory (None: as many as it was trained with).
 

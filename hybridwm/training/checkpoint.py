@@ -14,7 +14,13 @@ from render.files import atomic_write
 
 
 def save(
-    folder: Path, step: int, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.AdamW, *, keep: int = 2
+    folder: Path,
+    step: int,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.AdamW,
+    *,
+    keep: int = 2,
 ) -> None:
     """Writes `step-<step>.safetensors` and removes all but the newest `keep`."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
@@ -33,9 +39,7 @@ def save(
         old.unlink()
 
 
-def resume(
-    folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.AdamW
-) -> int:
+def resume(folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.AdamW) -> int:
     """Loads the newest readable checkpoint into the given objects and returns its step; 0 where there is none.
 
     A file that cannot be read is passed over with a line that names it. Raises ValueError where a checkpoint is of

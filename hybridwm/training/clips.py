@@ -99,7 +99,12 @@ def sights(batch: int, length: int, window: Tensor, longest: int, device: torch.
 
 
 def make_batch(
-    episodes: Episodes, config: TrainConfig, rig: RoomsRig, generator: torch.Generator, *, t: Tensor | None = None
+    episodes: Episodes,
+    config: TrainConfig,
+    rig: RoomsRig,
+    generator: torch.Generator,
+    *,
+    t: Tensor | None = None,
 ) -> Batch:
     """Draws a batch. `t` fixes the targets' flow time (validation)."""
     device, core = generator.device, config.core

@@ -78,6 +78,7 @@ class TrainConfig:
     """cpu, cuda, or auto."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's own choice."""
+
     def __post_init__(self) -> None:
         if self.clip < 2:
             raise ValueError(f"TrainConfig.clip: expected at least 2 frames; got {self.clip}.")

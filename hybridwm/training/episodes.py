@@ -44,7 +44,13 @@ class Episodes:
 
 @torch.no_grad()
 def make_episodes(
-    seeds: list[int], steps: int, rig: RoomsRig, device: torch.device, *, eyes: int = 2, frames_at_once: int = 10
+    seeds: list[int],
+    steps: int,
+    rig: RoomsRig,
+    device: torch.device,
+    *,
+    eyes: int = 2,
+    frames_at_once: int = 10,
 ) -> Episodes:
     """Ray-cast one walk in the room of each seed; the walk is a function of the seeds."""
     rooms = stack_rooms([make_room(seed) for seed in seeds], device)

@@ -31,7 +31,9 @@ class Sources:
     w2c: Float[Tensor, "B S 4 4"]
 
 
-def _blocks(shape: torch.Size, cell: int, share: float, generator: torch.Generator) -> Bool[Tensor, "B S H W"]:
+def _blocks(
+    shape: torch.Size, cell: int, share: float, generator: torch.Generator
+) -> Bool[Tensor, "B S H W"]:
     """Random cell-sized blocks that cover about `share` of each frame."""
     b, s, h, w = shape
     coarse = torch.rand(b * s, 1, -(-h // cell), -(-w // cell), generator=generator, device=generator.device)
@@ -54,7 +56,9 @@ def corrupt(
 
     disparity = focal_baseline / depth.clamp(min=1e-3)
     # matching errors are shared by neighbouring pixels: half of the variance is smooth
-    smooth = F.interpolate(normal(b * s, 1, *(x // 4 for x in depth.shape[2:])), scale_factor=4.0, mode="bilinear")
+    smooth = F.interpolate(
+        normal(b * s, 1, *(x // 4 for x in depth.shape[2:])), scale_factor=4.0, mode="bilinear"
+    )
     error = 0.4 * normal(*depth.shape) + 0.9 * smooth.view(depth.shape)
     # how good stereo is differs from scene to scene
     sigma = config.disparity_noise * 2 * uniform(b, 1, 1, 1)

@@ -86,7 +86,10 @@ def train(config: TrainConfig, folder: Path) -> Path:
     card = {
         "steps": config.steps,
         "target_frames": config.steps * config.batch * config.clip,
-        "training_seeds": [config.episodes.first_seed, config.episodes.first_seed + config.episodes.episodes - 1],
+        "training_seeds": [
+            config.episodes.first_seed,
+            config.episodes.first_seed + config.episodes.episodes - 1,
+        ],
         "seconds_training": round(metrics.last_seconds(), 1),
         "seconds_making_episodes": round(making, 1),
         "machine": f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",

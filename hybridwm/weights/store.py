@@ -38,8 +38,10 @@ class Weights:
         odd = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
         if odd:
             raise FormatError(
-                f"{self.path}: expected {odd[0]} of shape {ours.get(odd[0], 'none')} as its configuration says; found "
-                f"{theirs.get(odd[0], 'none')}. The weights are of another configuration: keep each .json with its file."
+                self.path,
+                f"{odd[0]} of shape {ours.get(odd[0], 'none')} as its configuration says",
+                str(theirs.get(odd[0], "none")),
+                "the weights are of another configuration: keep each .json with its own file",
             )
         network.load_state_dict(self.tensors)
 
@@ -75,20 +77,24 @@ def load_weights(name_or_path: str | Path) -> Weights:
     path = _find(name_or_path)
     config_path = path.with_suffix(".json")
     if not config_path.is_file():
-        raise FileNotFoundError(f"{config_path}: expected the configuration beside the weights; found nothing.")
+        raise FileNotFoundError(
+            f"{config_path}: expected the configuration beside the weights; found nothing."
+        )
     try:
         content = json.loads(config_path.read_text())
         core = from_mapping(content["core"], CoreConfig, where=str(config_path))
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{config_path}: expected the JSON of a weights' configuration; {error}") from None
+        raise FormatError(
+            config_path, "the JSON of a weights' configuration", str(error), "train or copy again"
+        ) from None
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise FormatError(f"{path}: expected a whole safetensors file; {error}") from None
+        raise FormatError(path, "a whole safetensors file", str(error), "train or copy again") from None
     bad = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
     if bad is not None:
-        raise FormatError(f"{path}: expected finite weights; {bad} has NaN or infinity. Train again or re-download.")
+        raise FormatError(path, "finite weights", f"NaN or infinity in {bad}", "train or copy again")
     return Weights(core, content.get("training", {}), content.get("card", {}), tensors, path)
 
 

@@ -56,5 +56,11 @@ def test_noise_is_a_function_of_seed_step_and_solver_step():
     shape = (2, 5)
     base = noise(3, 7, 0, shape)
     assert torch.equal(base, noise(3, 7, 0, shape))
-    others = [noise(4, 7, 0, shape), noise(3, 8, 0, shape), noise(3, 7, 1, shape), noise(3, 7, CONTEXT, shape), noise(7, 3, 0, shape)]
+    others = [
+        noise(4, 7, 0, shape),
+        noise(3, 8, 0, shape),
+        noise(3, 7, 1, shape),
+        noise(3, 7, CONTEXT, shape),
+        noise(7, 3, 0, shape),
+    ]
     assert all(not torch.equal(base, other) for other in others)

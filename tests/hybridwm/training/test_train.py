@@ -149,4 +149,7 @@ def test_checkpoints_keep_the_newest(tmp_path):
     optimiser.step()
     for step in (1, 2, 3):
         checkpoint.save(tmp_path, step, net, {k: v.clone() for k, v in net.state_dict().items()}, optimiser)
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["step-00000002.safetensors", "step-00000003.safetensors"]
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        "step-00000002.safetensors",
+        "step-00000003.safetensors",
+    ]
