@@ -56,26 +56,31 @@ def add_inner_wall(rng: np.random.Generator, plan: Plan) -> tuple[int, float, fl
     return axis, offset, door
 
 
-def find_place(rng, plan: Plan, wall, radius: float, against: bool) -> tuple[float, float, float] | None:
-    """A free spot (x, y, yaw) for a thing of this radius: against a wall or in the open."""
+def find_place(
+    rng: np.random.Generator, plan: Plan, wall, deep: float, wide: float, against: bool
+) -> tuple[float, float, float] | None:
+    """A free spot (x, y, yaw) for a thing: its back against a wall, or anywhere in the open.
+
+    `deep` and `wide` are its half sizes from the wall and along it; in the open, both are its radius.
+    """
+    half = plan.size[:2] / 2
     for _ in range(12):
-        half = plan.size[:2] / 2
         yaw = 0.0
         if against:
             side = rng.integers(4)
             across, along = side // 2, 1 - side // 2
             p = np.zeros(2)
-            p[across] = (1 if side % 2 else -1) * (half[across] - radius)
-            p[along] = rng.uniform(-1, 1) * (half[along] - radius)
+            p[across] = (1 if side % 2 else -1) * (half[across] - deep)
+            p[along] = rng.uniform(-1, 1) * (half[along] - wide)
             yaw = math.pi / 2 * (across == 0)
         else:
-            p = rng.uniform(-1, 1, 2) * (half - radius - 0.9)
+            p = rng.uniform(-1, 1, 2) * (half - wide - 0.9)
             yaw = rng.uniform(0, math.pi)
-        if wall is not None and abs(p[wall[0]] - wall[1]) < radius + (0.1 if against else 0.95):
+        if wall is not None and abs(p[wall[0]] - wall[1]) < wide + (0.15 if against else 0.95):
             continue
         gap = 0.15 if against else 0.9
         if all(
-            math.hypot(p[0] - x, p[1] - y) > radius + r + (0.1 if k == 0 and wall else gap)
+            math.hypot(p[0] - x, p[1] - y) > wide + r + (0.1 if k == 0 and wall else gap)
             for k, (x, y, r) in enumerate(plan.taken)
         ):
             return float(p[0]), float(p[1]), yaw
@@ -91,10 +96,12 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
         kind, (0.2, 0.2)
     )
     hx, hy = hx * rng.uniform(0.8, 1.2), hy * rng.uniform(0.85, 1.2)
-    radius = hy if against and kind in ("chest", "shelf") else math.hypot(hx, hy)
+    flat = kind in ("chest", "shelf")
     if kind in ("column", "stool", "ball", "plinth"):
         radius = hx = hx * {"column": 0.9, "stool": 1.1, "ball": 1.2, "plinth": 1.0}[kind]
-    spot = find_place(rng, plan, wall, radius, against)
+    else:
+        radius = max(hx, hy) if flat else math.hypot(hx, hy)
+    spot = find_place(rng, plan, wall, hy if flat else radius, radius, against)
     if spot is None:
         return
     x, y, yaw = spot
@@ -132,7 +139,7 @@ def add_piece(rng: np.random.Generator, plan: Plan, wall) -> None:
         height = rng.uniform(0.6, 1.0)
         plan.cylinders.append([x, y, 0.0, height, hx, material])
         plan.balls.append([x, y, height + hx * 0.9, hx * 0.9, other])
-    plan.taken.append((x, y, math.hypot(hx, hy) if kind in ("chest", "shelf") else radius))
+    plan.taken.append((x, y, radius))
 
 
 def add_marks(rng: np.random.Generator, plan: Plan, wall, style: Style) -> None:
