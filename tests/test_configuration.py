@@ -1,4 +1,5 @@
 import dataclasses
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -86,3 +87,15 @@ def test_no_way_out_of_the_packaged_folder():
 def test_mapping_must_be_a_mapping():
     with pytest.raises(ValueError, match="here: expected"):
         from_mapping(3, Settings, "here")
+
+
+CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_packaged_file_is_taken_by_the_command_of_its_folder(file):
+    command = import_module(f"hybridwm.cli.{file.parent.name}")
+    options = command.Options.from_file(file)
+    assert options != command.Options()
+    # It names the command that takes it, as a reader would type it.
+    assert f"configs/{file.parent.name}/{file.name}" in file.read_text().splitlines()[0]

@@ -20,7 +20,7 @@ class Options:
     """
 
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
-    """YAML file that fills the options below, such as configs/demo.yaml; the command line overrides it."""
+    """YAML file that fills the options below, such as configs/demo/quick.yaml; the command line overrides it."""
     demo: Annotated[DemoConfig, tyro.conf.arg(name="")] = field(default_factory=DemoConfig)
 
     @staticmethod

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ..configuration import load_yaml
+from ..configuration import load_yaml, to_mapping
 from ..training.config import TrainConfig
 
 
@@ -16,7 +18,7 @@ from ..training.config import TrainConfig
 class Options:
     """Train a world model. A run that was stopped goes on from its last checkpoint when started again."""
 
-    config: tyro.conf.Positional[Path | None] = None
+    config: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FILE.yaml]")] = None
     """YAML file that fills the options below, such as configs/train/rooms-64.yaml."""
     out: Path | None = None
     """Run folder; runs/NAME by default."""
@@ -28,10 +30,36 @@ class Options:
         return Options(training=load_yaml(path, TrainConfig))
 
 
+# What may change when a run goes on: where it runs, and how often it writes.
+FREE = ("device", "threads", "checkpoint_every", "validate_every")
+
+
 def run(options: Options) -> None:
     """Trains into the run folder."""
     folder = options.out or Path("runs") / options.training.name
+    _refuse_another_run(folder, options.training)
 
+    from ..run_folder import RunFolder
     from ..training.train import train
 
-    train(options.training, folder)
+    with RunFolder(folder, options.training, keep_metrics=True) as run_folder:
+        begun = time.perf_counter()
+        weights = train(options.training, folder)
+        card = json.loads(weights.with_suffix(".json").read_text())["card"]
+        run_folder.summarise(weights=weights.name, seconds=round(time.perf_counter() - begun, 1), **card)
+    print(f"{weights}: load it by hybridwm.load('{folder}')")
+
+
+def _refuse_another_run(folder: Path, config: TrainConfig) -> None:
+    """Raises ValueError where the folder holds checkpoints of a run with another configuration."""
+    file = folder / "config.yaml"
+    if not (file.is_file() and (folder / "checkpoints").is_dir()):
+        return
+    free = {name: getattr(config, name) for name in FREE if hasattr(config, name)}
+    earlier, now = (to_mapping(replace(each, **free)) for each in (load_yaml(file, TrainConfig), config))
+    changed = [name for name in now if now[name] != earlier[name]]
+    if changed:
+        raise ValueError(
+            f"{folder}: expected the run that it holds, got another {', '.join(changed)}; "
+            "go on with the same options, or choose another --out"
+        )

@@ -1,0 +1,37 @@
+import json
+
+import hybridwm as hw
+from hybridwm.cli import main
+from hybridwm.run_folder import read_metrics
+
+TINY = """
+name: tiny
+core: {height: 16, width: 16, dim: 16, depth: 2, heads: 2, window: 2}
+episodes: {episodes: 2, steps: 6, validation: 1, batch: 3}
+batch: 1
+clip: 3
+warm_up: 1
+checkpoint_every: 2
+validate_every: 100
+device: cpu
+"""
+
+
+def test_train_from_yaml_goes_on_and_leaves_weights(tmp_path, capfd):
+    file, out = tmp_path / "tiny.yaml", tmp_path / "run"
+    file.write_text(TINY)
+    assert main(["train", str(file), "--steps", "2", "--out", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["steps"] == 2
+    assert summary["weights"] == "tiny.safetensors"
+    assert hw.load(out, memory="recent").core.config.width == 16
+    assert "name: tiny" in (out / "config.yaml").read_text()
+    before = read_metrics(out / "metrics.jsonl")
+
+    assert main(["train", str(file), "--steps", "2", "--threads", "1", "--out", str(out)]) == 0
+    assert read_metrics(out / "metrics.jsonl") == before  # there was nothing left to do
+
+    capfd.readouterr()
+    assert main(["train", str(file), "--steps", "2", "--seed", "5", "--out", str(out)]) == 2
+    assert "expected the run that it holds, got another seed" in capfd.readouterr().err
+    assert json.loads((out / "summary.json").read_text())["weights"] == "tiny.safetensors"
