@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .agreement import FuseConfig as FuseConfig
     from .calibration import Calibration as Calibration
     from .calibration import read_calibration as read_calibration
     from .depth_sources import depth_source as depth_source
-    from .fuse import FuseConfig as FuseConfig
     from .pipeline import reconstruct as reconstruct
     from .pipeline import reconstruct_pair as reconstruct_pair
     from .scene import GaussianScene as GaussianScene
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Calibration": "calibration",
     "DepthContext": "view",
-    "FuseConfig": "fuse",
+    "FuseConfig": "agreement",
     "GaussianScene": "scene",
     "View": "view",
     "depth_source": "depth_sources",

@@ -1,4 +1,4 @@
-"""What a view says of the Gaussians that it sees: which agree with its surface, which it refutes or replaces."""
+"""What a view says of the Gaussians it sees: which agree with its surface, which it refutes or replaces."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ class FuseConfig:
     max_gaussians: int = 200_000
     min_confidence: float = MIN_CONFIDENCE
     tolerance: float = 0.04  # surfaces closer than this share of the depth agree, at full confidence
-    tolerance_per_doubt: float = (
-        0.5  # added for each unit of 1 / confidence - 1, the relative error of a disparity
-    )
+    tolerance_per_doubt: float = 0.5  # added for each unit of 1 / confidence - 1, the relative error of a disparity
     max_tolerance: float = 0.25
     blind_below: float = 0.5  # alpha under which the scene does not know
     refute_confidence: float = 0.6  # trust that a view needs to remove what stands in front of its surface

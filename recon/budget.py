@@ -40,6 +40,4 @@ def within_budget(
             added = added[best.sort().values]
     if len(added) == 0:
         return scene
-    return (
-        added if len(scene) == 0 and scene.gaussians.sh.shape[1] == 1 else GaussianScene.cat([scene, added])
-    )
+    return added if len(scene) == 0 and scene.gaussians.sh.shape[1] == 1 else GaussianScene.cat([scene, added])

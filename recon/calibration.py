@@ -52,14 +52,10 @@ def read_calibration(path: str | Path) -> Calibration:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such calibration; expected a Middlebury calib.txt; check the path."
-        )
+        raise FileNotFoundError(f"{path}: no such calibration; expected a Middlebury calib.txt; check the path.")
     size = path.stat().st_size
     if size > LARGEST_FILE:
-        raise FormatError(
-            path, f"a calib.txt below {LARGEST_FILE} bytes", f"{size} bytes", "name the right file"
-        )
+        raise FormatError(path, f"a calib.txt below {LARGEST_FILE} bytes", f"{size} bytes", "name the right file")
     entries: dict[str, str] = {}
     for line in path.read_bytes().decode("utf-8", errors="replace").splitlines():
         key, equals, value = line.partition("=")
@@ -69,9 +65,7 @@ def read_calibration(path: str | Path) -> Calibration:
     left = _matrix(path, entries, "cam0")
     focal, cx, cy = float(left[0, 0]), float(left[0, 2]), float(left[1, 2])
     if not focal > 0:
-        raise FormatError(
-            path, "a positive focal length in cam0", str(focal), "write cam0=[f 0 cx; 0 f cy; 0 0 1]"
-        )
+        raise FormatError(path, "a positive focal length in cam0", str(focal), "write cam0=[f 0 cx; 0 f cy; 0 0 1]")
     baseline = _number(path, entries, "baseline", "the distance between the cameras in mm")
     if not baseline > 0:
         raise FormatError(path, "a baseline above 0 mm", str(baseline), "check whether the pair is swapped")
@@ -109,9 +103,7 @@ def _count(path: Path, entries: dict[str, str], key: str) -> int | None:
         return None
     number = _finite(path, key, entries[key])
     if not (number == int(number) and 1 <= number < 1_000_000):
-        raise FormatError(
-            path, f"a whole number of pixels in {key}", repr(entries[key][:40]), "correct the line"
-        )
+        raise FormatError(path, f"a whole number of pixels in {key}", repr(entries[key][:40]), "correct the line")
     return int(number)
 
 

@@ -44,8 +44,7 @@ def fuse(
     config = config or FuseConfig()
     if view.camera.device != scene.device:
         raise ValueError(
-            f"fuse needs the scene and the view on one device; got {scene.device} and "
-            f"{view.camera.device}. Use .to()."
+            f"fuse needs the scene and the view on one device; got {scene.device} and {view.camera.device}. Use .to()."
         )
     valid = trusted_pixels(view, config.min_confidence)
     if not bool(valid.any()):

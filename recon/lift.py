@@ -32,9 +32,7 @@ class Lifted(NamedTuple):
     pixel: Int[Tensor, "N"]
 
 
-def lift(
-    view: View, *, min_confidence: float = MIN_CONFIDENCE, mask: Bool[Tensor, "H W"] | None = None
-) -> Lifted:
+def lift(view: View, *, min_confidence: float = MIN_CONFIDENCE, mask: Bool[Tensor, "H W"] | None = None) -> Lifted:
     """One Gaussian for each pixel of the view that has depth and enough confidence (and lies in `mask`).
 
     A disc's size is PIXEL_SIGMA * depth / focal, stretched by the slant of the surface. Without confidence

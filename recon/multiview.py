@@ -102,9 +102,7 @@ def _scores(
         depth = projected[..., 2:]
         grid = 2 * projected[..., :2] / depth.clamp(min=1e-6) / size - 1
         inside = (grid.abs() <= 1).all(-1) & (depth[..., 0] > 1e-6)
-        warped = grid_sample(
-            image.expand(len(planes), -1, -1, -1), grid, padding_mode="border", align_corners=False
-        )
+        warped = grid_sample(image.expand(len(planes), -1, -1, -1), grid, padding_mode="border", align_corners=False)
         scores.append(_zncc(reference, warped))
         insides.append(inside)
     return torch.cat(scores), torch.cat(insides)

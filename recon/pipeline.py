@@ -31,9 +31,7 @@ def measure(view: View, source: DepthSource, context: DepthContext | None = None
     return replace(view, depth=depth, confidence=confidence)
 
 
-def reconstruct(
-    views: Sequence[View], depth: str = "stereo", *, config: FuseConfig = RECONSTRUCTION
-) -> GaussianScene:
+def reconstruct(views: Sequence[View], depth: str = "stereo", *, config: FuseConfig = RECONSTRUCTION) -> GaussianScene:
     """The scene that the views (in time order) observe, each measured by the named depth source and fused.
 
     Views without usable depth add nothing. Raises ValueError for no views or an unknown depth source.
@@ -112,12 +110,8 @@ def read_pair(left: str | Path, right: str | Path) -> tuple[Float[Tensor, "H W 3
     """Two images in 0..1. Raises FileNotFoundError, FormatError, or ValueError when the sizes differ."""
     images = [torch.as_tensor(read_image(path)) for path in (left, right)]
     if images[0].shape != images[1].shape:
-        sizes = [
-            f"{path} {image.shape[1]}x{image.shape[0]}"
-            for path, image in zip((left, right), images, strict=True)
-        ]
+        sizes = [f"{path} {image.shape[1]}x{image.shape[0]}" for path, image in zip((left, right), images, strict=True)]
         raise ValueError(
-            f"a rectified pair must have images of one size; got {' and '.join(sizes)}. Rectify or crop "
-            "them first."
+            f"a rectified pair must have images of one size; got {' and '.join(sizes)}. Rectify or crop them first."
         )
     return images[0], images[1]

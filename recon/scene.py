@@ -58,9 +58,7 @@ class GaussianScene:
             index = index.nonzero().squeeze(1)
         # index_select costs a third of indexing, and this runs in every step on every Gaussian
         gaussians = {
-            f.name: None
-            if (value := getattr(self.gaussians, f.name)) is None
-            else value.index_select(0, index)
+            f.name: None if (value := getattr(self.gaussians, f.name)) is None else value.index_select(0, index)
             for f in fields(Gaussians)
         }
         provenance = {name: getattr(self, name).index_select(0, index) for name in PROVENANCE_SHAPES}
@@ -142,9 +140,7 @@ def load_scene(folder: str | Path) -> GaussianScene:
     folder = Path(folder)
     for name in ("scene.ply", "provenance.safetensors"):
         if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name} is missing; expected a folder written by recon.save_scene()."
-            )
+            raise FileNotFoundError(f"{folder / name} is missing; expected a folder written by recon.save_scene().")
     gaussians = load(folder / "scene.ply")
     return GaussianScene(gaussians, **_load_provenance(folder / "provenance.safetensors", len(gaussians)))
 

@@ -22,6 +22,7 @@ UPSAMPLED_BELOW = 160  # images narrower than this are matched at twice their si
 SMALLEST_DISPARITY = 0.25  # pixels; below it the depth is noise
 LR_TOLERANCE = 1.0  # pixels between the two matchings, where trust ends
 TEXTURE_FLOOR = 0.002  # horizontal contrast (grey levels in 0..1) at which texture is trusted by half
+CAMERA_NOISE = 0.02  # differences between the eyes (of 0..1) that are not held against a match
 LEAST_CONFIDENCE = 0.05  # below it a pixel has no depth
 
 
@@ -44,14 +45,10 @@ def stereo_depth(
             "Pass the right eye, or use depth='multiview' or 'truth'."
         )
     if not (math.isfinite(view.baseline) and view.baseline >= 0):
-        raise ValueError(
-            f"View.baseline must be finite metres >= 0; got {view.baseline}. Are left and right swapped?"
-        )
+        raise ValueError(f"View.baseline must be finite metres >= 0; got {view.baseline}. Are left and right swapped?")
     disparity, confidence = match(_numpy(view.image, "image"), _numpy(view.right, "right"), max_disparity)
     focal = float(view.camera.K[0, 0])
-    depth, confidence = depth_from_disparity(
-        disparity, confidence, focal * view.baseline, view.disparity_offset
-    )
+    depth, confidence = depth_from_disparity(disparity, confidence, focal * view.baseline, view.disparity_offset)
     to = {"dtype": view.image.dtype, "device": view.image.device}
     return torch.from_numpy(depth).to(**to), torch.from_numpy(confidence).to(**to)
 
@@ -64,8 +61,8 @@ def default_max_disparity(width: int) -> int:
 def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tuple[ndarray, ndarray]:
     """Disparity [H, W] float32 in pixels (dense) and confidence [H, W] in 0..1 of two float images [H, W, 3].
 
-    Confidence is 0 where the two matchings disagree (occlusions), where the match lies outside the right
-    image, and where there is no texture.
+    Confidence is 0 where the two matchings disagree (occlusions), where the matched images differ, where the
+    match lies outside the right image, and where there is no texture.
     Raises ValueError when sizes differ.
     """
     if left.shape != right.shape:
@@ -96,7 +93,7 @@ def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tu
     # LR_TOLERANCE with a soft shoulder: full trust to half of it
     agreement = np.clip(2 - 2 * difference / LR_TOLERANCE, 0, 1)
     agreement[matched < -0.5] = 0
-    confidence = agreement * _texture(left8)
+    confidence = agreement * _texture(left8) * _likeness(left8, right8, matched, rows)
     return disparity.astype(np.float32), confidence.astype(np.float32)
 
 
@@ -147,8 +144,10 @@ def _sgm(left: ndarray, right: ndarray, search: int, block: int = 5) -> ndarray:
         mode=cv2.STEREO_SGBM_MODE_HH,
     )
     # OpenCV leaves the first numDisparities columns unmatched, a quarter or more of a small image
-    padded = [cv2.copyMakeBorder(image, 0, 0, search, 0, cv2.BORDER_REPLICATE) for image in (left, right)]
-    disparity = matcher.compute(padded[0], padded[1])[:, search:]
+    width = left.shape[1]
+    spare = max(0, block - width)  # and refuses images narrower than its window
+    padded = [cv2.copyMakeBorder(image, 0, 0, search, spare, cv2.BORDER_REPLICATE) for image in (left, right)]
+    disparity = matcher.compute(padded[0], padded[1])[:, search : search + width]
     return np.maximum(disparity, 0).astype(np.float32) / 16
 
 
@@ -163,6 +162,23 @@ def _texture(image: ndarray) -> ndarray:
     return energy / (energy + TEXTURE_FLOOR**2)
 
 
+def _likeness(left: ndarray, right: ndarray, columns: ndarray, rows: ndarray, window: int = 5) -> ndarray:
+    """Trust in 0..1 from how little of the left image's local contrast the matched right image leaves over.
+
+    A wrong match can satisfy both matchings; it leaves about twice the contrast.
+    """
+    grey = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    other = cv2.cvtColor(right, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    rest = grey - cv2.remap(other, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    share = _variance(rest, window) / (_variance(grey, window) + CAMERA_NOISE**2)
+    return np.clip(1.5 - share, 0, 1)
+
+
+def _variance(grey: ndarray, window: int) -> ndarray:
+    mean = cv2.blur(grey, (window, window))
+    return np.maximum(cv2.blur(grey * grey, (window, window)) - mean * mean, 0)
+
+
 def _bytes(image: ndarray) -> ndarray:
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -171,7 +187,5 @@ def _numpy(image: Tensor, name: str) -> ndarray:
     array = image.detach().to("cpu", torch.float32).numpy()
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
-        raise ValueError(
-            f"View.{name} must be finite; got {bad} NaN or infinite values. Check the image it came from."
-        )
+        raise ValueError(f"View.{name} must be finite; got {bad} NaN or infinite values. Check the image it came from.")
     return array

@@ -64,8 +64,7 @@ class View:
                 )
             if not value.is_floating_point():
                 raise TypeError(
-                    f"View.{name} must be floating point; got {value.dtype}. Convert uint8 images by "
-                    ".float() / 255."
+                    f"View.{name} must be floating point; got {value.dtype}. Convert uint8 images by .float() / 255."
                 )
         if self.right is not None and self.baseline is None:
             raise ValueError("View.right needs View.baseline in metres; got None. Pass baseline=….")
