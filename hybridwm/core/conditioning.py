@@ -48,7 +48,7 @@ def recall_channels(
     alpha: Float[Tensor, "*B E H W"],
     observed: Float[Tensor, "*B E H W"],
 ) -> Float[Tensor, "*B r H W"]:
-    """Premultiplied renders of each eye as the core's recall channels: rgb -1…1 for each eye, alphas, observed shares."""
+    """Premultiplied renders of each eye as recall channels: rgb -1…1 of each eye, alphas, observed shares."""
     weight = alpha.clamp(min=HIDDEN)[..., None]
     known = (alpha > HIDDEN)[..., None]
     colour = torch.where(known, (rgb / weight).clamp(0, 1) * 2 - 1, 0.0)

@@ -1,4 +1,4 @@
-"""From noise to a frame: Euler steps along the flow, with noise that is a function of (seed, step, solver step) alone."""
+"""From noise to a frame: Euler steps along the flow. Noise is a function of (seed, step, solver step) alone."""
 
 from __future__ import annotations
 

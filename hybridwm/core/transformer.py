@@ -1,4 +1,4 @@
-"""The block-causal video transformer: every frame has its own noise level and looks at itself and a window of past frames.
+"""The block-causal video transformer: every frame has its own noise level, and looks at itself and a few past frames.
 
 One forward pass serves training, full-sequence sampling and cached steps. What a frame may look at is a table
 (`Sight`), so that the same weights run with a clean context beside noisy targets, with fewer frames, or with a cache.

@@ -13,7 +13,7 @@ from render.camera import Camera
 from render.rasterize import RenderOutput, rasterize
 
 from ..world_model import Rollout, WorldModel, WorldState, imagine, load
-from .trajectories import Episode
+from .episodes import Episode
 
 NO_MEMORY, VIDEO, STEREO, TRUTH = "no memory", "video only", "grounded, stereo", "grounded, true depth"
 

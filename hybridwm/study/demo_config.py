@@ -54,8 +54,7 @@ class DemoConfig:
                 raise ValueError(f"DemoConfig.{name}: expected at least {least}; got {getattr(self, name)}.")
         if self.walk_steps < 16:
             raise ValueError(
-                f"DemoConfig.walk_steps: expected at least 16, over which rollouts are compared; "
-                f"got {self.walk_steps}."
+                f"DemoConfig.walk_steps: expected at least 16, over which rollouts are compared; got {self.walk_steps}."
             )
         if self.first_seed < FIRST_HELD_OUT_SEED:
             raise ValueError(

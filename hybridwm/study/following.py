@@ -49,9 +49,7 @@ def action_following(errors_true: Float[np.ndarray, " N"], errors_wrong: Float[n
     return float((wrong > true).mean() + 0.5 * (wrong == true).mean())
 
 
-def horizontal_shift(
-    before: Float[Tensor, "H W 3"], after: Float[Tensor, "H W 3"], reach: int | None = None
-) -> int:
+def horizontal_shift(before: Float[Tensor, "H W 3"], after: Float[Tensor, "H W 3"], reach: int | None = None) -> int:
     """Pixels by which the image content moved to the right from one frame to the next.
 
     The shift of the highest normalised correlation over the overlap, among −reach…reach (default W / 3).

@@ -54,9 +54,7 @@ def pure_warp(
     return torch.where(covered(renders)[..., None], render_colours(renders), past)
 
 
-def composite(
-    renders: Sequence[RenderOutput], video_only: Float[Tensor, "T H W 3"]
-) -> Float[Tensor, "T H W 3"]:
+def composite(renders: Sequence[RenderOutput], video_only: Float[Tensor, "T H W 3"]) -> Float[Tensor, "T H W 3"]:
     """The render where alpha > .5, the video-only rollout elsewhere: both memories, glued without
     learning."""
     return torch.where(covered(renders)[..., None], render_colours(renders), video_only)

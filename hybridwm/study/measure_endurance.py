@@ -22,7 +22,8 @@ from ..core.transformer import Conditions
 from ..core.video_core import VideoCore
 from . import arms
 from .demo_config import DemoConfig
-from .trajectories import Episode, random_walk
+from .episodes import Episode
+from .trajectories import random_walk
 
 BLOCK = 10  # steps whose median time is one point
 AGES = (8, 32)  # ages, in frames, at which an uncached step is timed
@@ -56,9 +57,7 @@ def cached_error(core: VideoCore, walk: Episode, age: int) -> float:
     """Largest difference (frames of −1…1) between a cached step and a full forward pass over `age` frames."""
     clip = _clip(core, walk, age)
     context = core.begin(clip.cameras[0], walk.seed)
-    for frame, camera, action in zip(
-        clip.frames[:-1], clip.cameras[:-1], clip.told.actions[0, :-1], strict=True
-    ):
+    for frame, camera, action in zip(clip.frames[:-1], clip.cameras[:-1], clip.told.actions[0, :-1], strict=True):
         context = core.remember(context, frame, camera, action)
     last = clip.told.actions[0, -1]
     cached = core.imagine(context, Recalled(), clip.cameras[-1], last, solver_steps=1)

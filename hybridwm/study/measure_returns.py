@@ -3,7 +3,6 @@ elsewhere."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +13,10 @@ from ..world_model import WorldState
 from . import arms, guards, media
 from .demo_config import DemoConfig
 from .drift import drift_ratio
+from .episodes import Episode
 from .measure_walks import step_errors
 from .metrics import gradient_energy_ratio, motion_ratio, ssim
-from .trajectories import Episode, out_and_back
+from .trajectories import out_and_back
 from .visibility import seen_before
 
 WRONG_SHARE = 0.1
@@ -49,7 +49,7 @@ def measure_return(config: DemoConfig, index: int) -> dict[str, Any]:
     errors["raw render"] = {"covered": step_errors(guards.render_colours(renders), episode.truth, known)}
     looks = {name: _looks(frames, episode.truth) for name, frames in shown.items()}
     if index < config.videos:
-        _keep(config.out, index, episode, shown, ends[arms.STEREO])
+        _keep(config, index, episode, shown, ends[arms.STEREO])
     return {
         "seed": seed,
         "errors": errors,
@@ -92,9 +92,9 @@ def _looks(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) ->
     }
 
 
-def _keep(out: Path, index: int, episode: Episode, shown: dict[str, Tensor], end: WorldState) -> None:
+def _keep(config: DemoConfig, index: int, episode: Episode, shown: dict[str, Tensor], end: WorldState) -> None:
     """The rollouts as videos and a contact sheet, and the first scene as files."""
     panels = {"truth": episode.truth, **shown}
-    media.write_panels(out / "rollouts" / f"return-{index:02d}", episode, panels)
-    if index == 0 and end.scene is not None:
-        media.write_scene(out, end.scene)
+    media.write_panels(config.out / "rollouts" / f"return-{index:02d}", episode, panels)
+    if index == 0 and config.stares == 0 and end.scene is not None:
+        media.write_scene(config.out, end.scene)

@@ -21,7 +21,7 @@ def measure_stare(config: DemoConfig, index: int) -> dict[str, Any]:
     seed = config.first_seed + index
     test = stare(seed, config.stare_steps)
     episode = test.episode
-    shown, seconds = {}, {}
+    shown, seconds, ends = {}, {}, {}
     for arm in (*arms.ARMS, WRONG):
         model = arms.world(config.weights, arms.STEREO if arm == WRONG else arm)
         state = arms.begin(model, episode)
@@ -30,7 +30,7 @@ def measure_stare(config: DemoConfig, index: int) -> dict[str, Any]:
         elif arm == arms.STEREO:
             renders = arms.render(state, episode.cameras)
         rollout = arms.roll(model, episode, state)
-        shown[arm] = rollout.frames
+        shown[arm], ends[arm] = rollout.frames, rollout.state
         seconds[arm] = {"frames": len(rollout.frames), **rollout.seconds}
     shown["frozen"] = guards.frozen(episode.views, len(episode.truth))
     shown["nearest past frame"] = guards.nearest_past_frame(episode.views, episode.cameras)
@@ -38,10 +38,15 @@ def measure_stare(config: DemoConfig, index: int) -> dict[str, Any]:
     hits = {name: _hit(frames[-1], test.candidates) for name, frames in shown.items()}
     hits[PALETTE] = retrieval.retrieved(retrieval.palette_distances(test.shown, test.candidates))
     if index < config.videos:
-        panels = {"truth": episode.truth, **{name: shown[name] for name in (*arms.ARMS, WRONG, "pure warp")}}
+        panels = {"truth": episode.truth, **{name: shown[name] for name in arms.ARMS}}
+        panels |= {"wrong episode": shown[WRONG], "nearest past frame": shown["nearest past frame"]}
+        panels |= {"pure warp": shown["pure warp"]}
         media.write_panels(config.out / "rollouts" / f"stare-{index:02d}", episode, panels)
         media.write_candidates(config.out / "rollouts" / f"stare-{index:02d}-candidates.png", test.candidates)
-    return {"seed": seed, "hits": hits, "seconds": seconds}
+    scene = ends[arms.STEREO].scene
+    if index == 0 and scene is not None:  # a whole turn was observed: the fullest scene that the demo makes
+        media.write_scene(config.out, scene)
+    return {"gaussians": 0 if scene is None else len(scene), "seed": seed, "hits": hits, "seconds": seconds}
 
 
 def _hit(frame: Tensor, candidates: Tensor) -> float:

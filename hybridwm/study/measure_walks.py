@@ -12,8 +12,9 @@ from torch import Tensor
 from ..world_model import WorldState, imagine
 from . import arms, following, guards
 from .demo_config import DemoConfig
+from .episodes import Episode
 from .metrics import squared_error
-from .trajectories import Episode, random_walk
+from .trajectories import random_walk
 
 WINDOWS = 4  # beginnings in each walk at which single steps and action following are measured
 AHEAD = 4  # steps of an action-following test
@@ -56,9 +57,7 @@ def step_errors(
     frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], mask: Tensor | None = None
 ) -> list[list[float]]:
     """[sum of squared 8-bit errors, count] of each frame, within a mask [T, H, W] if there is one."""
-    pairs = [
-        squared_error(frames[t], truth[t], None if mask is None else mask[t]) for t in range(len(frames))
-    ]
+    pairs = [squared_error(frames[t], truth[t], None if mask is None else mask[t]) for t in range(len(frames))]
     return [[pair.total, float(pair.count)] for pair in pairs]
 
 

@@ -17,14 +17,14 @@ from render.rasterize import rasterize
 from render.trajectory import look_at
 from render.video import write_mp4
 
-from .trajectories import Episode
+from .episodes import Episode
 
 SCALE = 3  # a 64-pixel frame is shown at 192
-COLUMNS = 4
+COLUMNS = 5
 FPS = 4.0
 BAR = 20  # pixels above each panel, for its name
 INK, PAPER, SEEN, DREAMT = (29, 35, 41), (250, 250, 247), (120, 128, 135), (192, 88, 28)
-SHEET_FRAMES = 10  # columns of a contact sheet
+SHEET_FRAMES = 8  # columns of a contact sheet
 
 
 def write_panels(stem: Path, episode: Episode, panels: dict[str, Float[Tensor, "T H W 3"]]) -> None:
@@ -50,11 +50,9 @@ def contact_sheet(panels: dict[str, Float[Tensor, "T H W 3"]]) -> UInt8[np.ndarr
     """One row for each rollout, its name at the left, evenly chosen frames to the right."""
     steps, height, width, _ = next(iter(panels.values())).shape
     chosen = np.unique(np.linspace(0, steps - 1, SHEET_FRAMES).round().astype(int))
-    cell_w, cell_h, name_w, gap = 2 * width, 2 * height, 150, 4
-    sheet = Image.new(
-        "RGB", (name_w + len(chosen) * (cell_w + gap), BAR + len(panels) * (cell_h + gap)), PAPER
-    )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    cell_w, cell_h, name_w, gap = 2 * width, 2 * height, 160, 4
+    sheet = Image.new("RGB", (name_w + len(chosen) * (cell_w + gap), BAR + len(panels) * (cell_h + gap)), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     for column, t in enumerate(chosen):
         draw.text((name_w + column * (cell_w + gap) + 2, 3), f"step {t + 1}", INK, font)
     for row, (name, frames) in enumerate(panels.items()):
@@ -70,9 +68,7 @@ def write_candidates(path: Path, candidates: Float[Tensor, "N H W 3"]) -> None:
     """The true views among which the stare test's last frame is looked up, the right one first, framed."""
     height, width = candidates.shape[1:3]
     cell, gap = 2 * width, 4
-    sheet = Image.new(
-        "RGB", (8 * (cell + gap) + gap, -(-len(candidates) // 8) * (2 * height + gap) + gap), PAPER
-    )
+    sheet = Image.new("RGB", (8 * (cell + gap) + gap, -(-len(candidates) // 8) * (2 * height + gap) + gap), PAPER)
     sheet.paste(DREAMT, (0, 0, cell + 2 * gap, 2 * height + 2 * gap))
     for i, view in enumerate(candidates):
         image = Image.fromarray(to_uint8(view)).resize((cell, 2 * height), Image.Resampling.NEAREST)
@@ -92,11 +88,17 @@ def write_scene(out: Path, scene: GaussianScene, cameras: Camera | None = None) 
     halves = []
     for shown in (observed, everything):
         with torch.no_grad():
-            renders = [rasterize(shown.gaussians, camera, background=background).rgb for camera in views]
+            renders = [_dollhouse(shown, camera, background) for camera in views]
         halves.append(torch.stack(renders))
     orbit = torch.cat(halves, dim=2)
     write_png(out / "scene.png", orbit[0])
     write_mp4(out / "rollouts" / "scene-orbit.mp4", to_uint8(orbit), 8.0)
+
+
+def _dollhouse(scene: GaussianScene, camera: Camera, background: Tensor) -> Tensor:
+    """The scene without the walls that turn their backs to the camera, so that one can look in."""
+    ahead = ((scene.gaussians.means - camera.center) * scene.direction).sum(-1) > 0
+    return rasterize(scene[ahead].gaussians, camera, background=background).rgb
 
 
 def without_ceiling(scene: GaussianScene) -> GaussianScene:

@@ -72,8 +72,7 @@ def ssim(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) -> f
         raise _unlike(frames, truth)
     if min(frames.shape[1:3]) < 11:
         raise ValueError(
-            f"expected frames of at least 11×11 pixels; got {tuple(frames.shape[1:3])}; "
-            "do use psnr for smaller ones"
+            f"expected frames of at least 11×11 pixels; got {tuple(frames.shape[1:3])}; do use psnr for smaller ones"
         )
     x = frames.detach().double().permute(0, 3, 1, 2)
     y = truth.detach().double().permute(0, 3, 1, 2)

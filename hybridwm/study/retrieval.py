@@ -11,9 +11,7 @@ CANDIDATES = 16  # chance is 1/16 = 6.25 %
 BLUR = 1.0  # pixels: forgives a sub-pixel shift, keeps objects apart
 
 
-def view_distances(
-    query: Float[Tensor, "H W 3"], candidates: Float[Tensor, "N H W 3"]
-) -> Float[Tensor, " N"]:
+def view_distances(query: Float[Tensor, "H W 3"], candidates: Float[Tensor, "N H W 3"]) -> Float[Tensor, " N"]:
     """d(a, b) = mean |G ∗ a − G ∗ b| over pixels and channels, G a Gaussian of σ = 1 pixel (0…1).
 
     The mean of absolute values is less swayed than L2 by a few wrong pixels, and the blur by small shifts.
@@ -31,9 +29,7 @@ def palette(views: Float[Tensor, "N H W 3"], bins: int = 6) -> Float[Tensor, "N 
     return counts / flat.shape[1]
 
 
-def palette_distances(
-    shown: Float[Tensor, "M H W 3"], candidates: Float[Tensor, "N H W 3"]
-) -> Float[Tensor, " N"]:
+def palette_distances(shown: Float[Tensor, "M H W 3"], candidates: Float[Tensor, "N H W 3"]) -> Float[Tensor, " N"]:
     """L1 distance of each candidate's palette from the pooled palette of the frames that were last in view.
 
     The control for retrieval: if this matcher beats chance, what is still in view gives the answer away.

@@ -5,8 +5,8 @@ Everything is planned in the simulator, free of collisions, and is a function of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from render.transforms import invert_rigid
 
 from ..actions.walker import ACTIONS, TURN, Walker
 from ..worlds.rooms.collision import clearance, free_path, sample_free_pose
-from ..worlds.rooms.layout import Room, RoomBatch, make_room, stack_rooms
+from ..worlds.rooms.layout import Room, make_room, stack_rooms
 from ..worlds.rooms.raycast import raycast
 from ..worlds.rooms.rig import RoomsRig
+from .episodes import Episode, Route, record
 from .retrieval import CANDIDATES
 
 SPACE = 0.55  # metres kept free around a starting point: wider than the walker
@@ -33,66 +34,6 @@ MOVES = {"forward": 0.36, "left": 0.2, "right": 0.2, "strafe_left": 0.07, "straf
          "look_up": 0.03, "look_down": 0.03}  # fmt: skip
 LOOKS = 2  # a random walk looks at most this many turns up or down
 PITCH_STEPS = 4  # looks down of 15 degrees: the floor 1.2 m below fills most of the view
-
-
-@dataclass(frozen=True)
-class Route:
-    """Cameras in order of time; actions[i] leads from w2c[i] to w2c[i + 1]; the first `observed` are seen."""
-
-    w2c: Float[Tensor, "N 4 4"]
-    actions: Float[Tensor, "N_minus_1 4"]
-    observed: int
-
-
-@dataclass(frozen=True)
-class Episode:
-    """A route as one room shows it: the observed views, what is to be imagined, and the truth.
-
-    truth [T, H, W, 3] and depth [T, H, W] belong to `cameras`, the commanded ones; `oracle(camera)` is the
-    true depth from any camera, for the arms that may read it.
-    """
-
-    seed: int
-    views: tuple[View, ...]
-    start_actions: Float[Tensor, "V_minus_1 4"]
-    actions: Float[Tensor, "T 4"]
-    cameras: tuple[Camera, ...]
-    truth: Float[Tensor, "T H W 3"]
-    depth: Float[Tensor, "T H W"]
-    oracle: Callable[[Camera], Float[Tensor, "H W"]]
-
-    def first(self, steps: int) -> Episode:
-        """The same beginning with the first `steps` imagined frames only."""
-        cut = slice(0, steps)
-        return replace(
-            self,
-            actions=self.actions[cut],
-            cameras=self.cameras[cut],
-            truth=self.truth[cut],
-            depth=self.depth[cut],
-        )
-
-    def window(self, first: int, views: int, steps: int) -> Episode:
-        """The same walk begun `first` frames later: `views` observed ones, then `steps` to imagine."""
-        images = torch.cat([torch.stack([view.image for view in self.views]), self.truth])
-        cameras = [*(view.camera for view in self.views), *self.cameras]
-        actions = torch.cat([self.start_actions, self.actions])
-        start, end = first + views, first + views + steps
-        if end > len(cameras) or start > len(self.views):
-            raise ValueError(
-                f"expected a window within {len(self.views)} views and {len(self.cameras)} steps; got views "
-                f"{first}…{start} and steps up to {end}; do record more"
-            )
-        return Episode(
-            self.seed,
-            self.views[first:start],
-            actions[first : start - 1],
-            actions[start - 1 : end - 1],
-            tuple(cameras[start:end]),
-            images[start:end],
-            torch.cat([torch.stack([_depth(view) for view in self.views]), self.depth])[start:end],
-            self.oracle,
-        )
 
 
 @dataclass(frozen=True)
@@ -145,8 +86,9 @@ def out_and_back(seed: int, out_steps: int, rig: RoomsRig | None = None) -> Epis
     for attempt in range(TRIES):
         side = "left" if rng.random() < 0.5 else "right"
         other = "right" if side == "left" else "left"
-        first_turns, steps = int(rng.integers(4, 7)), int(rng.integers(1, 4))
-        names = [side] * first_turns + ["forward"] * steps
+        # a step first, so that no imagined camera is one of the observed ones before it is home again
+        names = [str(rng.choice(["forward", "back", "strafe_left", "strafe_right"]))] * int(rng.integers(1, 3))
+        names += [side] * int(rng.integers(4, 7)) + ["forward"] * int(rng.integers(1, 4))
         names += [side] * max(0, out_steps - len(names))
         out = _actions(names[:out_steps])
         commands = torch.cat([_actions([other] * (THIRD_TURN - 1)), out, -out.flip(0)])
@@ -179,42 +121,9 @@ def stare(seed: int, stare_steps: int, rig: RoomsRig | None = None) -> StareTest
         rooms[CANDIDATES:], Route(route.w2c[:FULL_TURN], route.actions[: FULL_TURN - 1], FULL_TURN), seed, rig
     )
     last = (rig or RoomsRig()).camera(route.w2c[-1:])
-    batch = Camera(
-        last.K.expand(CANDIDATES, 1, 3, 3), last.w2c.expand(CANDIDATES, 1, 4, 4), last.width, last.height
-    )
+    batch = Camera(last.K.expand(CANDIDATES, 1, 3, 3), last.w2c.expand(CANDIDATES, 1, 4, 4), last.width, last.height)
     candidates = raycast(rooms[:CANDIDATES], batch).rgb[:, 0]
     return StareTest(episode, wrong.views, candidates, episode.truth[-PITCH_STEPS - 4 : -PITCH_STEPS])
-
-
-def record(rooms: RoomBatch, route: Route, seed: int, rig: RoomsRig | None = None) -> Episode:
-    """What the first room of the batch shows along a route, to both eyes."""
-    rig, room = rig or RoomsRig(), rooms[:1]
-    eyes = rig.stereo(route.w2c[None])  # [1, N, 2]
-    flat = Camera(eyes.K.flatten(1, 2), eyes.w2c.flatten(1, 2), eyes.width, eyes.height)
-    cast = raycast(room, flat)
-    rgb, depth = cast.rgb[0].unflatten(0, (-1, 2)), cast.depth[0].unflatten(0, (-1, 2))[:, 0]
-    cameras = [rig.camera(w2c) for w2c in route.w2c]
-    views = tuple(
-        View(rgb[i, 0], cameras[i], depth=depth[i], right=rgb[i, 1], baseline=rig.baseline)
-        for i in range(route.observed)
-    )
-    n = route.observed
-
-    def oracle(camera: Camera) -> Tensor:
-        return raycast(
-            room, Camera(camera.K[None, None], camera.w2c[None, None], camera.width, camera.height)
-        ).depth[0, 0]
-
-    return Episode(
-        seed,
-        views,
-        route.actions[: n - 1],
-        route.actions[n - 1 :],
-        tuple(cameras[n:]),
-        rgb[n:, 0],
-        depth[n:],
-        oracle,
-    )
 
 
 def _actions(names: Sequence[str]) -> Float[Tensor, "T 4"]:
@@ -244,9 +153,3 @@ def _alike(seed: int, start: Float[Tensor, "4 4"], count: int) -> list[Room]:
 
 def _centers(w2c: Float[Tensor, "N 4 4"]) -> Float[Tensor, "N 3"]:
     return invert_rigid(w2c)[:, :3, 3]
-
-
-def _depth(view: View) -> Tensor:
-    if view.depth is None:
-        raise ValueError("expected views with true depth; got none; do record them in the simulator")
-    return view.depth

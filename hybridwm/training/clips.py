@@ -19,7 +19,7 @@ from .recall import Sources, corrupt, splat
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips of F frames as the network reads them: F context frames (nearly clean), then the same F as noisy targets."""
+    """Clips as the network reads them: F context frames (nearly clean), then the same F frames as noisy targets."""
 
     noisy: Float[Tensor, "B G C H W"]
     conditions: Conditions

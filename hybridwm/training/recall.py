@@ -16,7 +16,6 @@ from torch import Tensor
 from ..core.conditioning import recall_channels
 from .config import RecallConfig
 
-
 BLUR = 0.22
 """Side weight of the 3-tap kernel that brings point splats nearest to the real scene's renders (measured)."""
 
@@ -44,7 +43,7 @@ def _blocks(
 def corrupt(
     sources: Sources, config: RecallConfig, focal_baseline: float, generator: torch.Generator
 ) -> Sources:
-    """Stereo-like depth errors (noise in disparity, floaters, holes) and imagined frames that are blurred, off-colour."""
+    """Stereo-like depth errors (noise in disparity, floaters, holes); imagined frames also blurred and off-colour."""
     device, depth = generator.device, sources.depth
     b, s = depth.shape[:2]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from hybridwm.actions.walker import ACTIONS
 from hybridwm.core.config import CoreConfig
 from hybridwm.core.video_core import VideoCore

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from hybridwm.core.conditioning import Recalled, recall_tensor, to_images, to_video
 from hybridwm.core.embeddings import patchify, relative_rays, unpatchify
 from render import Camera, RenderOutput

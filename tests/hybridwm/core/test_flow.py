@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from hybridwm.core import flow
 from hybridwm.core.sampler import CONTEXT, euler, noise
 

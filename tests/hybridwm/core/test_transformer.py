@@ -1,6 +1,7 @@
 """Causality, action timing and the cache of the video transformer, on random (not zero-initialised) weights."""
 
 import torch
+
 from hybridwm.core.config import CoreConfig
 from hybridwm.core.transformer import Conditions, Page, Sight, VideoTransformer
 

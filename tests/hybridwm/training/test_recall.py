@@ -1,6 +1,7 @@
 """Point splatting for training: geometry against the ray caster, and the corruptions that it must survive."""
 
 import torch
+
 from hybridwm.training.config import RecallConfig
 from hybridwm.training.recall import Sources, corrupt, splat
 from hybridwm.worlds.rooms.layout import make_room, stack_rooms

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from hybridwm.core.config import CoreConfig
 from hybridwm.training import checkpoint
 from hybridwm.training.clips import make_batch, pick, sights, step_generator

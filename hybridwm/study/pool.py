@@ -1,0 +1,86 @@
+"""Units of work on a few single-threaded processes, with a progress bar that knows what is left.
+
+Imports nothing heavy, so that a worker can be held to one thread before torch is loaded in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One thing to measure: `function(config, index)`; `cost` is its share of the work, for the time left."""
+
+    kind: str
+    index: int
+    function: Callable[[Any, int], dict[str, Any]]
+    cost: float = 1.0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.kind, self.index
+
+
+def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[Unit, dict[str, Any]]]:
+    """Yields each unit with what it measured, as they finish.
+
+    One worker measures in this process. Raises RuntimeError, naming the units that were under way, when a
+    worker process dies; an exception of a unit is raised as it is. What was yielded before stays good.
+    """
+    if workers == 1 or len(units) <= 1:
+        for unit in units:
+            yield unit, unit.function(config, unit.index)
+        return
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn"))
+        futures = {pool.submit(unit.function, config, unit.index): unit for unit in units}
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield futures[future], future.result()
+                except BrokenProcessPool:
+                    unit = futures[future]
+                    raise RuntimeError(
+                        f"a worker process died while measuring ({unit.kind} {unit.index} or one beside it); "
+                        "was memory short? Run the same command again: finished scenes are kept"
+                    ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process or a finished child held, in MB; nan where that is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    # kilobytes on Linux, bytes on macOS
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in processes) / unit
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile inherit one thread each; this one's environment is as before afterwards."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,159 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from recon.scene import GaussianScene, load_cameras, load_scene, save_scene
+from render.camera import Camera
+from render.formats import FormatError
+from render.gaussians import Gaussians
+from render.rasterize import rasterize
+
+
+def make_scene(count=40):
+    generator = torch.Generator().manual_seed(2)
+
+    def uniform(*shape):
+        return torch.rand(*shape, generator=generator)
+
+    gaussians = Gaussians(
+        means=torch.cat([uniform(count, 2) - 0.5, 1 + uniform(count, 1)], 1),
+        quats=torch.nn.functional.normalize(uniform(count, 4) - 0.5, dim=1),
+        scales=0.01 + 0.05 * uniform(count, 3),
+        opacities=0.1 + 0.8 * uniform(count),
+        sh=uniform(count, 1, 3) - 0.5,
+    )
+    return GaussianScene(
+        gaussians,
+        observed=uniform(count) > 0.4,
+        step=torch.arange(count, dtype=torch.int32),
+        confirmations=torch.arange(count, dtype=torch.int32) % 5,
+        confidence=uniform(count),
+        direction=torch.nn.functional.normalize(uniform(count, 3), dim=1),
+    )
+
+
+CAMERA = Camera.from_fov(40, 30, 60.0)
+
+
+def test_round_trip(tmp_path):
+    scene = make_scene()
+    cameras = Camera.stack([CAMERA, CAMERA.moved_right(0.2)])
+    save_scene(scene, tmp_path / "scene", cameras)
+    assert {path.name for path in (tmp_path / "scene").iterdir()} == {
+        "scene.ply",
+        "provenance.safetensors",
+        "cameras.json",
+    }
+    loaded = load_scene(tmp_path / "scene")
+    for name in ("observed", "step", "confirmations", "confidence", "direction"):
+        assert torch.equal(getattr(loaded, name), getattr(scene, name))
+    before, after = (rasterize(s.gaussians, CAMERA).rgb for s in (scene, loaded))
+    assert (before - after).abs().max() < 1 / 255
+    read = load_cameras(tmp_path / "scene")
+    assert torch.equal(read.K, cameras.K) and torch.equal(read.w2c, cameras.w2c)
+    assert (read.width, read.height) == (40, 30)
+
+
+def test_an_empty_scene_round_trips(tmp_path):
+    save_scene(GaussianScene.empty(), tmp_path / "scene")
+    assert len(load_scene(tmp_path / "scene")) == 0
+    assert load_cameras(tmp_path / "scene") is None
+
+
+def test_saving_replaces_as_a_whole(tmp_path):
+    save_scene(make_scene(40), tmp_path / "scene")
+    save_scene(make_scene(7), tmp_path / "scene")
+    assert len(load_scene(tmp_path / "scene")) == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"]
+
+
+def test_a_failed_save_leaves_the_old_scene(tmp_path):
+    scene = make_scene()
+    save_scene(scene, tmp_path / "scene")
+    broken = replace(scene.gaussians, means=torch.full_like(scene.gaussians.means, torch.nan))
+    with pytest.raises(ValueError):
+        save_scene(replace(scene, gaussians=broken), tmp_path / "scene")
+    assert len(load_scene(tmp_path / "scene")) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"]
+
+
+def test_selection_keeps_the_order():
+    scene = make_scene()
+    seen, dreamt = scene.select(observed=True), scene.select(observed=False)
+    assert seen.observed.all() and not dreamt.observed.any()
+    assert len(seen) + len(dreamt) == len(scene)
+    assert torch.equal(seen.step, scene.step[scene.observed])
+    assert torch.equal(scene[3:9].step, scene.step[3:9])
+    assert torch.equal(scene[torch.tensor([4, 2])].gaussians.means, scene.gaussians.means[[4, 2]])
+
+
+def test_the_observed_share_rides_along():
+    scene = make_scene()
+    features = scene.with_observed_share().features
+    assert torch.equal(features[:, 0] > 0.5, scene.observed)
+    assert scene.gaussians.features is None
+
+
+def test_counts_must_agree(unchecked):
+    scene = make_scene()
+    with pytest.raises(ValueError, match=r"GaussianScene.step must be \[40\].*got \[39\]"):
+        replace(scene, step=scene.step[:-1])
+
+
+HOSTILE = {
+    "fewer": lambda tensors: {name: value[:-1] for name, value in tensors.items()},
+    "missing": lambda tensors: {name: value for name, value in tensors.items() if name != "observed"},
+    "more names": lambda tensors: tensors | {"extra": torch.zeros(1)},
+    "nan": lambda tensors: tensors | {"confidence": torch.full((40,), torch.nan)},
+    "too sure": lambda tensors: tensors | {"confidence": torch.full((40,), 1.5)},
+    "negative": lambda tensors: tensors | {"confirmations": torch.full((40,), -1, dtype=torch.int32)},
+    "wrong type": lambda tensors: tensors | {"step": torch.zeros(40)},
+    "wrong shape": lambda tensors: tensors | {"direction": torch.zeros(40, 2)},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_provenance_is_refused(tmp_path, case):
+    from safetensors.torch import load_file
+
+    save_scene(make_scene(), tmp_path / "scene")
+    path = tmp_path / "scene" / "provenance.safetensors"
+    save_file(HOSTILE[case](load_file(path)), path)
+    with pytest.raises(FormatError, match="provenance.safetensors: expected"):
+        load_scene(tmp_path / "scene")
+
+
+def test_truncated_and_foreign_provenance_is_refused(tmp_path):
+    save_scene(make_scene(), tmp_path / "scene")
+    path = tmp_path / "scene" / "provenance.safetensors"
+    content = path.read_bytes()
+    for damaged in (*(content[:cut] for cut in range(0, len(content), 97)), b"\xff" * 64, b"PK\x03\x04" * 9):
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError):
+            load_scene(tmp_path / "scene")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"cameras": 3}',
+        '{"cameras": [{"K": 1}]}',
+        "[" * 100_000,
+        json.dumps({"cameras": [{"K": [[1e400] * 3] * 3, "w2c": [[0] * 4] * 4, "width": 1, "height": 1}]}),
+        json.dumps({"cameras": [{"K": [[1] * 3] * 3, "w2c": [[0] * 4] * 4, "width": -1, "height": 1}]}),
+    ],
+)
+def test_hostile_cameras_are_refused(tmp_path, text):
+    (tmp_path / "cameras.json").write_text(text)
+    with pytest.raises(FormatError, match="cameras.json"):
+        load_cameras(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="scene.ply is missing"):
+        load_scene(tmp_path / "nowhere")
