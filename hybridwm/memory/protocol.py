@@ -12,13 +12,15 @@ from ..core.conditioning import Recalled
 
 @runtime_checkable
 class Memory(Protocol):
-    """`frames` is how many recent frames the core may keep beside this memory (None: as many as it was trained with).
+    @property
+    def frames(self) -> int | None:
+        """How many recent frames the core may keep beside this memory; None: as many as it was trained with."""
+        ...
 
-    `grounded` says whether views need depth before they are observed.
-    """
-
-    frames: int | None
-    grounded: bool
+    @property
+    def grounded(self) -> bool:
+        """Whether views need depth before they are observed."""
+        ...
 
     def begin(self, device: Any) -> Any:
         """The state of a memory that knows nothing."""

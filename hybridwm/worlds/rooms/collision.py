@@ -20,9 +20,9 @@ def clearance(rooms: RoomBatch, positions: Float[Tensor, "E *N D"]) -> Float[Ten
     E = len(rooms)
     points = positions[..., :2].reshape(E, -1, 1, 2)  # [E, N, 1, 2] against [E, 1, primitives]
     x, y = points[..., 0], points[..., 1]
-    inside = torch.minimum(
-        rooms.size[:, None, 0, None] / 2 - x.abs(), rooms.size[:, None, 1, None] / 2 - y.abs()
-    )[..., 0]
+    inside = torch.minimum(rooms.size[:, None, 0, None] / 2 - x.abs(), rooms.size[:, None, 1, None] / 2 - y.abs())[
+        ..., 0
+    ]
 
     def stops(low: Tensor, high: Tensor, distance: Tensor) -> Tensor:
         body = (low < BODY_HIGH) & (high > BODY_LOW)
@@ -46,9 +46,7 @@ def clearance(rooms: RoomBatch, positions: Float[Tensor, "E *N D"]) -> Float[Ten
     return out.reshape(positions.shape[:-1])
 
 
-def is_free(
-    rooms: RoomBatch, positions: Float[Tensor, "E *N D"], radius: float = 0.40
-) -> Bool[Tensor, "E *N"]:
+def is_free(rooms: RoomBatch, positions: Float[Tensor, "E *N D"], radius: float = 0.40) -> Bool[Tensor, "E *N"]:
     """Whether a disc of `radius` metres fits at each point."""
     return clearance(rooms, positions) >= radius
 
@@ -83,17 +81,13 @@ def sample_free_pose(
 
     Headings are multiples of 15 degrees. Raises ValueError when a room has no free place.
     """
-    draws = torch.stack([torch.rand(256, 3, generator=generator(s, seed, 0)) for s in rooms.seeds]).to(
-        rooms.device
-    )
+    draws = torch.stack([torch.rand(256, 3, generator=generator(s, seed, 0)) for s in rooms.seeds]).to(rooms.device)
     spots = (draws[..., :2] * 2 - 1) * (rooms.size[:, None, :2] / 2 - radius)
     room = clearance(rooms, spots)
     free = room >= radius + 0.05
     if not bool(free.any(1).all()):
         bad = [rooms.seeds[k] for k in (~free.any(1)).nonzero()[:, 0].tolist()]
-        raise ValueError(
-            f"expected free space for a disc of {radius} m; got none in rooms {bad}; use a smaller radius"
-        )
+        raise ValueError(f"expected free space for a disc of {radius} m; got none in rooms {bad}; use a smaller radius")
     first = free.int().argmax(1)
     e = torch.arange(len(rooms), device=rooms.device)
     position = torch.cat([spots[e, first], torch.full((len(rooms), 1), eye_height, device=rooms.device)], -1)

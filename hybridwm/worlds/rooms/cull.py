@@ -13,9 +13,7 @@ from render.camera import Camera
 from .layout import RoomBatch
 
 
-def in_sight(
-    camera: Camera, centers: Float[Tensor, "E N 3"], radii: Float[Tensor, "E N"]
-) -> Bool[Tensor, "E N"]:
+def in_sight(camera: Camera, centers: Float[Tensor, "E N 3"], radii: Float[Tensor, "E N"]) -> Bool[Tensor, "E N"]:
     """Whether a bounding ball reaches into the view pyramid of any of the room's cameras [E, V]."""
     points = torch.einsum("evij,enj->evni", camera.w2c[..., :3, :3], centers) + camera.w2c[..., None, :3, 3]
     x, y, z = points.unbind(-1)

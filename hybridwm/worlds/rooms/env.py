@@ -45,7 +45,7 @@ def read_actions(actions: Any, count: int, continuous: bool) -> torch.Tensor:
     except ValueError:
         numeric = False
     if continuous:
-        if not numeric or values.shape != (count, 4) or not (abs(values) <= TWIST + 1e-6).all():
+        if not numeric or values.shape != (count, 4) or not (np.abs(values) <= TWIST + 1e-6).all():
             shown = actions if count > 1 else actions[0]
             raise ValueError(
                 "action: expected (forward m, right m, yaw rad, pitch rad) within "
@@ -95,9 +95,7 @@ class RoomsEnv(gymnasium.Env):
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(
-                f"render_mode: expected None or 'rgb_array'; got {render_mode!r}; choose one of them"
-            )
+            raise ValueError(f"render_mode: expected None or 'rgb_array'; got {render_mode!r}; choose one of them")
         self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline)
         self.continuous = continuous
         self.render_mode = render_mode
@@ -110,9 +108,7 @@ class RoomsEnv(gymnasium.Env):
         options = dict(options or {})
         style_seed, layout_seed, w2c = (options.pop(k, None) for k in ("style_seed", "layout_seed", "w2c"))
         if options:
-            raise ValueError(
-                f"options: expected style_seed, layout_seed or w2c; got {sorted(options)}; remove them"
-            )
+            raise ValueError(f"options: expected style_seed, layout_seed or w2c; got {sorted(options)}; remove them")
         room_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.room = make_room(room_seed, style_seed=style_seed, layout_seed=layout_seed)
         self._rooms = stack_rooms([self.room])
@@ -120,11 +116,9 @@ class RoomsEnv(gymnasium.Env):
             w2c = sample_free_pose(self._rooms, 0, self.rig.radius, self.rig.eye_height)[0]
         start = torch.as_tensor(w2c, dtype=torch.float32)
         if start.shape != (4, 4):
-            raise ValueError(
-                f"options: expected w2c [4, 4]; got {list(start.shape)}; give a world-to-camera matrix"
-            )
+            raise ValueError(f"options: expected w2c [4, 4]; got {list(start.shape)}; give a world-to-camera matrix")
         self._sight = see(self._rooms, start[None], self.rig)
-        return self._report(torch.zeros(1, dtype=torch.bool), torch.zeros(4))
+        return self._report(self._sight, torch.zeros(1, dtype=torch.bool), torch.zeros(4))
 
     def step(self, action):
         if self._sight is None:
@@ -132,17 +126,17 @@ class RoomsEnv(gymnasium.Env):
         wish = read_actions([action], 1, self.continuous)
         w2c, done, touch = act(self._rooms, self._sight.w2c, wish, self.rig)
         self._sight = see(self._rooms, w2c, self.rig)
-        seen, info = self._report(touch, done[0])
+        seen, info = self._report(self._sight, touch, done[0])
         return seen, 0.0, False, False, info
 
-    def _report(self, touch: torch.Tensor, action: torch.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _report(self, sight: Sight, touch: torch.Tensor, action: torch.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
         info = {
-            "view": self._sight.view(0, self.rig),
+            "view": sight.view(0, self.rig),
             "actions": list(ACTIONS),
             "action": action.numpy(),
             "room": {k: getattr(self.room, k) for k in ("seed", "style_seed", "layout_seed")},
         }
-        return observation(self._sight, touch, 0), info
+        return observation(sight, touch, 0), info
 
     def render(self):
         """The left eye, uint8 [H, W, 3]; None without a render mode."""

@@ -37,7 +37,7 @@ def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
     px, py, pz = (p - o[k][:, None] for k, p in enumerate((cx, cy, cz)))
     dx, dy = d[0][:, None], d[1][:, None]
     # a slab is crossed between middle - reach and middle + reach; negative sizes (padding) are never crossed
-    near, far = None, None
+    near, far = torch.full_like(hx, NEAR), torch.full_like(hx, NONE)
     for inv, p, h in (
         ((1 / d[2])[:, None], pz, hz),
         (1 / (c * dx + s * dy), c * px + s * py, hx),
@@ -45,8 +45,8 @@ def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
     ):
         middle, reach = inv * p, inv.abs() * h
         enter, leave = middle - reach, middle + reach
-        near = enter.clamp(min=NEAR) if near is None else torch.maximum(near, enter)
-        far = leave if far is None else torch.minimum(far, leave)
+        near = torch.maximum(near, enter)
+        far = torch.minimum(far, leave)
     return nearest(torch.where(near <= far, near, NONE))
 
 

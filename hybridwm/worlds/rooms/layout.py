@@ -32,9 +32,7 @@ class Room:
     cylinder_materials: Int[Tensor, "C"]
     balls: Float[Tensor, "S 4"]  # centre x y z, radius
     ball_materials: Int[Tensor, "S"]
-    materials: Float[
-        Tensor, "M P"
-    ]  # columns: materials.COLUMNS; rows 0…5 are walls -x +x -y +y, floor, ceiling
+    materials: Float[Tensor, "M P"]  # columns: materials.COLUMNS; rows 0…5 are walls -x +x -y +y, floor, ceiling
     lights: Float[Tensor, "L 6"]  # x y z, rgb
     ambient: Float[Tensor, "3"]
 
@@ -72,9 +70,7 @@ class RoomBatch:
 
     def to(self, device: torch.device | str) -> RoomBatch:
         """The same rooms on another device."""
-        return replace(
-            self, **{f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "seeds"}
-        )
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "seeds"})
 
 
 def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | None = None) -> Room:
@@ -101,9 +97,7 @@ def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | No
             break
     lights = style.lights.copy()
     lights[:, :3] *= np.array([size[0] / 2, size[1] / 2, size[2]])
-    materials = np.concatenate(
-        [style.faces, [style.inner_wall, style.frame], style.pieces, *[[m] for m in plan.marks]]
-    )
+    materials = np.concatenate([style.faces, [style.inner_wall, style.frame], style.pieces, *[[m] for m in plan.marks]])
     boxes, cylinders, balls = rows(plan.boxes, 8), rows(plan.cylinders, 6), rows(plan.balls, 5)
     tensor = lambda a: torch.as_tensor(np.asarray(a, dtype=np.float32))  # noqa: E731
     index = lambda a: torch.as_tensor(a[:, -1].astype(np.int64))  # noqa: E731

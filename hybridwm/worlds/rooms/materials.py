@@ -231,9 +231,7 @@ def make_style(style_seed: int) -> Style:
     order = rng.permutation(4)
     faces = [WALLS[rng.integers(len(WALLS))](rng, walls[k]) for k in order]
     faces += [FLOORS[rng.integers(len(FLOORS))](rng, floor), (tiles, plaster)[rng.integers(2)](rng, ceiling)]
-    inner = WALLS[rng.integers(len(WALLS))](
-        rng, hsv(hue + rng.choice([0.25, 0.75]), rng.uniform(0.2, 0.5), 0.8)
-    )
+    inner = WALLS[rng.integers(len(WALLS))](rng, hsv(hue + rng.choice([0.25, 0.75]), rng.uniform(0.2, 0.5), 0.8))
     frame = row(rng, *tones(rng, hsv(hue + 0.5, rng.uniform(0.1, 0.7), rng.choice([0.3, 0.9])), 0.2))
     pieces = []
     for k in range(8):

@@ -32,7 +32,7 @@ def to_trimesh(room: Room) -> trimesh.Trimesh:
         colours = np.concatenate(
             [np.broadcast_to(tones[material], (len(mesh.faces), 3)), np.ones((len(mesh.faces), 1))], 1
         )
-        mesh.visual.face_colors = (colours * 255).astype(np.uint8)
+        mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=(colours * 255).astype(np.uint8))
         parts.append(mesh)
 
     size = room.size.numpy().astype(np.float64)
@@ -44,16 +44,12 @@ def to_trimesh(room: Room) -> trimesh.Trimesh:
     shell.invert()
     add(shell, faces)
 
-    for (x, y, z, hx, hy, hz, yaw), material in zip(
-        room.boxes.tolist(), room.box_materials.tolist(), strict=True
-    ):
+    for (x, y, z, hx, hy, hz, yaw), material in zip(room.boxes.tolist(), room.box_materials.tolist(), strict=True):
         box = trimesh.creation.box(extents=[2 * hx, 2 * hy, 2 * hz])
         box.apply_transform(trimesh.transformations.rotation_matrix(yaw, [0, 0, 1]))
         box.apply_translation([x, y, z])
         add(box, material)
-    for (x, y, z0, z1, r), material in zip(
-        room.cylinders.tolist(), room.cylinder_materials.tolist(), strict=True
-    ):
+    for (x, y, z0, z1, r), material in zip(room.cylinders.tolist(), room.cylinder_materials.tolist(), strict=True):
         # a radius between the inscribed and the circumscribed polygon halves the worst error
         fit = r * 2 / (1 + math.cos(math.pi / SECTIONS))
         cylinder = trimesh.creation.cylinder(radius=fit, height=z1 - z0, sections=SECTIONS)
@@ -63,4 +59,6 @@ def to_trimesh(room: Room) -> trimesh.Trimesh:
         ball = trimesh.creation.icosphere(subdivisions=SUBDIVISIONS, radius=r)
         ball.apply_translation([x, y, z])
         add(ball, material)
-    return trimesh.util.concatenate(parts)
+    whole = trimesh.util.concatenate(parts)
+    assert isinstance(whole, trimesh.Trimesh)
+    return whole

@@ -28,9 +28,7 @@ class RoomsRig:
 
     def __post_init__(self) -> None:
         if self.size < 8:
-            raise ValueError(
-                f"expected a rig size of at least 8 pixels; got {self.size}; choose a larger size"
-            )
+            raise ValueError(f"expected a rig size of at least 8 pixels; got {self.size}; choose a larger size")
         if not 10.0 <= self.fov_x <= 150.0:
             raise ValueError(f"expected fov_x in 10…150 degrees; got {self.fov_x}; choose one within")
         if not 0.0 < self.baseline < self.radius:

@@ -24,10 +24,9 @@ class SeenView(View):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SeenView):
             return NotImplemented
-        mine, theirs = ((v.image, v.right, v.depth, v.camera.K, v.camera.w2c) for v in (self, other))
-        return self.baseline == other.baseline and all(
-            torch.equal(a, b) for a, b in zip(mine, theirs, strict=True)
-        )
+        pairs = [(self.camera.K, other.camera.K), (self.camera.w2c, other.camera.w2c)]
+        pairs += [(getattr(self, k), getattr(other, k)) for k in ("image", "right", "depth")]
+        return self.baseline == other.baseline and all(torch.equal(a, b) for a, b in pairs)
 
     __hash__ = object.__hash__
 

@@ -5,7 +5,7 @@ Shapes: E rooms, V cameras each, R rays each; directions have camera z = 1, so r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Shaped
@@ -14,7 +14,7 @@ from torch import Tensor
 from .intersect import axes, hit_balls, hit_boxes, hit_cylinders, hit_room
 from .layout import RoomBatch
 
-Triple = tuple[Tensor, Tensor, Tensor]
+Triple = tuple[Tensor, ...]  # three
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,21 @@ class Patch:
     def over(self, where: Tensor, other: Patch) -> Patch:
         """`other` where `where`, else this."""
 
-        def pick(a, b):
-            if isinstance(a, tuple):
-                return tuple(torch.where(where, q, p) for p, q in zip(a, b, strict=True))
+        def pick(a: Tensor, b: Tensor) -> Tensor:
             return torch.where(where, b, a)
 
-        return Patch(**{f.name: pick(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+        def three(a: Triple, b: Triple) -> Triple:
+            return tuple(pick(p, q) for p, q in zip(a, b, strict=True))
+
+        return Patch(
+            u=pick(self.u, other.u),
+            v=pick(self.v, other.v),
+            side=pick(self.side, other.side),
+            material=pick(self.material, other.material),
+            normal=three(self.normal, other.normal),
+            ray=three(self.ray, other.ray),
+            ahead=three(self.ahead, other.ahead),
+        )
 
 
 def pick(table: Shaped[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
@@ -63,9 +72,7 @@ def pick(table: Shaped[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
     return [column[flat].reshape(index.shape) for column in table.reshape(E * N, K).T.contiguous()]
 
 
-def flat_patch(
-    rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, d: Triple, ez: Triple
-) -> Patch:
+def flat_patch(rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
     """Faces of boxes, and of the room, which is a box seen from inside."""
     if not rooms.boxes.shape[1]:
         rooms = replace(rooms, boxes=on_room.new_ones(len(rooms), 1, 7, dtype=torch.float32),
@@ -122,9 +129,7 @@ def cylinder_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez
     normal = (torch.where(cap, 0.0, ux), torch.where(cap, 0.0, uy), up)
     ray, ahead = tangents(normal, (torch.where(cap, 1.0, -uy), torch.where(cap, 0.0, ux), zero), d, ez)
     u, v = torch.where(cap, x, torch.atan2(y, x) * radius), torch.where(cap, y, z)
-    return Patch(
-        u, v, cap.long() * 4, pick(rooms.cylinder_materials[..., None], index)[0], normal, ray, ahead
-    )
+    return Patch(u, v, cap.long() * 4, pick(rooms.cylinder_materials[..., None], index)[0], normal, ray, ahead)
 
 
 def ball_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
@@ -172,4 +177,4 @@ def trace(rooms: RoomBatch, origins: Float[Tensor, "E V 3"], directions: Float[T
     feet = []
     for along, ahead in ((du / dn, zu), (dv / dn, zv)):
         feet.append(depth * (1 + along * along - (ahead - zn * along) ** 2).clamp(min=1e-4).sqrt())
-    return Surface(depth, patch.u, patch.v, *feet, patch.side, patch.material, point, patch.normal)
+    return Surface(depth, patch.u, patch.v, feet[0], feet[1], patch.side, patch.material, point, patch.normal)

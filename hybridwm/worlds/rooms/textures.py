@@ -54,9 +54,7 @@ def line(distance: Tensor, width: Tensor, period: Tensor, footprint: Tensor) -> 
     return (torch.minimum(high, half) - torch.maximum(low, -half)).clamp(min=0) / foot
 
 
-def cells(
-    m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor
-) -> tuple[Tensor, Tensor]:
+def cells(m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor) -> tuple[Tensor, Tensor]:
     """Box-filtered per-cell tone in -1…1 and the share of grout."""
     w, h = m("cell_w"), m("cell_h")
     y = v / h - torch.where(h < FAR, 0.5, 0.0)  # a cell of no visible edge is centred, others start at 0

@@ -55,16 +55,12 @@ class RoomsVectorEnv(VectorEnv):
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None):
         if options:
-            raise ValueError(
-                f"options: expected none; got {sorted(options)}; style_seed and w2c belong to RoomsEnv"
-            )
+            raise ValueError(f"options: expected none; got {sorted(options)}; style_seed and w2c belong to RoomsEnv")
         super().reset(seed=seed if isinstance(seed, int) else None)
         seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if (
             seed is None or isinstance(seed, int)) else list(seed)  # fmt: skip
         if len(seeds) != self.num_envs:
-            raise ValueError(
-                f"seed: expected {self.num_envs} of them; got {len(seeds)}; give one for each room"
-            )
+            raise ValueError(f"seed: expected {self.num_envs} of them; got {len(seeds)}; give one for each room")
         self._list = [make_room(self._draw() if s is None else s) for s in seeds]
         self._rooms = stack_rooms(self._list, self.device)
         self._steps = np.zeros(self.num_envs, dtype=np.int64)
@@ -72,7 +68,7 @@ class RoomsVectorEnv(VectorEnv):
         start = sample_free_pose(self._rooms, 0, self.rig.radius, self.rig.eye_height)
         self._sight = see(self._rooms, start, self.rig)
         zero = torch.zeros(self.num_envs, 4)
-        return self._report(zero[:, 0] > 0, zero)
+        return self._report(self._sight, zero[:, 0] > 0, zero)
 
     def step(self, actions):
         if self._sight is None:
@@ -91,19 +87,19 @@ class RoomsVectorEnv(VectorEnv):
         limit = self.max_episode_steps
         self._ended = np.zeros_like(self._ended) if limit is None else self._steps >= limit
         self._sight = see(self._rooms, w2c, self.rig)
-        seen, info = self._report(touch, done)
+        seen, info = self._report(self._sight, touch, done)
         none = np.zeros(self.num_envs, dtype=bool)
         return seen, np.zeros(self.num_envs), none, self._ended.copy(), info
 
     def _draw(self) -> int:
         return int(self.np_random.integers(2**31))
 
-    def _report(self, touch: torch.Tensor, action: torch.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _report(self, sight: Sight, touch: torch.Tensor, action: torch.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
         views = np.empty(self.num_envs, dtype=object)
-        views[:] = [self._sight.view(i, self.rig) for i in range(self.num_envs)]
+        views[:] = [sight.view(i, self.rig) for i in range(self.num_envs)]
         seeds = np.array([room.seed for room in self._list])
         info = {"view": views, "actions": list(ACTIONS), "action": action.cpu().numpy(), "seed": seeds}
-        return observation(self._sight, touch, slice(None)), info
+        return observation(sight, touch, slice(None)), info
 
     def render(self):
         """The left eyes, one uint8 [H, W, 3] for each room; None without a render mode."""

@@ -81,13 +81,9 @@ def walk(
     body = Walker(radius=rig.radius)
     w2c = sample_free_pose(rooms, seed, rig.radius, rig.eye_height) if start is None else start
     if not bool(is_free(rooms, centers(w2c), rig.radius).all()):
-        raise ValueError(
-            "expected start poses in free space; got one that touches something; use sample_free_pose"
-        )
+        raise ValueError("expected start poses in free space; got one that touches something; use sample_free_pose")
     behaviour, phase, length = (x.to(device) for x in schedule(rooms.seeds, steps, seed))
-    talk = torch.stack([torch.rand(steps, TALK, generator=generator(s, seed, 2)) for s in rooms.seeds]).to(
-        device
-    )
+    talk = torch.stack([torch.rand(steps, TALK, generator=generator(s, seed, 2)) for s in rooms.seeds]).to(device)
     table, inverse = action_vectors(device), torch.tensor(INVERSE, device=device)
     chance = torch.tensor(CHANCE, device=device, dtype=torch.float32).cumsum(0)
     free = free_grid(rooms)
@@ -120,9 +116,7 @@ def walk(
         circle = torch.where(i % 3 == 2, turn, torch.where(side, STRAFE_RIGHT, STRAFE_LEFT))
         action = torch.where(kind == ORBIT, circle, action)
         gaze = torch.where(side, DOWN, torch.where(i < 2, STAY, UP))
-        stare = torch.where(
-            i < 3, gaze, torch.where(r[:, 3] < 0.6, STAY, torch.where(r[:, 4] < 0.5, LEFT, RIGHT))
-        )
+        stare = torch.where(i < 3, gaze, torch.where(r[:, 3] < 0.6, STAY, torch.where(r[:, 4] < 0.5, LEFT, RIGHT)))
         stare = torch.where(
             i >= n - 5, torch.where(pitch < -TURN / 2, UP, torch.where(pitch > TURN / 2, DOWN, LEFT)), stare
         )
@@ -132,9 +126,7 @@ def walk(
             kind == RANDOM, torch.where((r[:, 4] < STICKY) & ~fresh & (last != STAY), last, drawn), action
         )
 
-        w2c, action, touch = carry_out(
-            rooms, w2c, action, body, table, (kind == OUT_AND_BACK) & (i >= n // 2)
-        )
+        w2c, action, touch = carry_out(rooms, w2c, action, body, table, (kind == OUT_AND_BACK) & (i >= n // 2))
         side = torch.where(touch & (kind == ORBIT), ~side, side)
         last = action
         frames.append(w2c)
@@ -164,16 +156,12 @@ def carry_out(
 def new_goal(size: Float[Tensor, "E 3"], free: Tensor, draw: Float[Tensor, "E 2"]) -> Float[Tensor, "E G G"]:
     """Distance field to the free cell nearest to a drawn point of each room."""
     points = grid_points(size.device)
-    wish = (
-        (draw * 2 - 1).sign() * (draw * 2 - 1).abs().sqrt() * (size[:, :2] / 2 - 0.5)
-    )  # rather near the walls
+    wish = (draw * 2 - 1).sign() * (draw * 2 - 1).abs().sqrt() * (size[:, :2] / 2 - 0.5)  # rather near the walls
     away = torch.linalg.vector_norm(points - wish[:, None, None], dim=-1) + torch.where(free, 0.0, FAR)
     return distance_field(free, points.reshape(-1, 2)[away.flatten(1).argmin(1)])
 
 
-def wander(
-    rooms: RoomBatch, field: Tensor, w2c: Tensor, body: Walker, draw: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def wander(rooms: RoomBatch, field: Tensor, w2c: Tensor, body: Walker, draw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Towards the goal: turn to the best of 24 headings, then walk. And: is the way ahead open; arrived?"""
     here = centers(w2c)
     ahead = body.heading(w2c)
