@@ -28,7 +28,7 @@ class DemoConfig:
     """Imagined frames of a scripted walk."""
     out_steps: int = 14
     """Imagined steps away from the observed beginning; as many lead back."""
-    stare_steps: int = 16
+    stare_steps: int = 12
     """Imagined frames for which the stare test looks at the floor; at least twice the context."""
     long_steps: int = 200
     """Imagined frames over which the time per frame must not grow."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import arms
-from .statistics import Interval, bootstrap, holm, psnr_gain_statistic, psnr_statistic
+from .statistics import Interval, bootstrap, holm, psnr_gain_statistic, psnr_statistic, swap_test
 
 Record = dict[str, Any]
 Errors = Sequence[Sequence[float]]  # [sum of squared errors, count] for each step
@@ -72,11 +72,11 @@ def plain(value: float | int | None, n: int) -> Interval:
 
 
 def gain(records: Sequence[Record], first: Callable[[Record], Errors], second: Callable[[Record], Errors]) -> Interval:
-    """PSNR of `first` minus PSNR of `second` in dB: errors pooled over steps and scenes, scenes resampled
-    whole."""
+    """PSNR of `first` minus PSNR of `second` in dB: errors pooled over steps and scenes, scenes kept whole."""
     samples = [[*_pool(first(r)), *_pool(second(r))] for r in records]
     samples = [row for row in samples if row[1] > 0 and row[3] > 0]
-    return bootstrap(np.reshape(samples, (-1, 4)), psnr_gain_statistic)
+    pairs = np.reshape(np.asarray(samples, float), (-1, 4))
+    return replace(bootstrap(pairs, psnr_gain_statistic), p=swap_test(pairs, psnr_gain_statistic))
 
 
 def level(records: Sequence[Record], errors: Callable[[Record], Errors]) -> Interval:

@@ -32,7 +32,7 @@ def headline(figures: Sequence[Figure]) -> Headline:
     effect = f"{signed(seen.value)} dB"
     interval = "" if math.isnan(seen.low) else f" (95 % interval {signed(seen.low)} to {signed(seen.high)})"
     if seen.low > 0:
-        verdict = "Yes." if seen.holds else "Yes, but less than asked for."
+        verdict = "Yes." if seen.holds else ("Yes, a little." if seen.value >= 0.5 else "Hardly.")
     else:
         verdict = "It made things worse." if seen.high < 0 else "Not shown."
     rest = (

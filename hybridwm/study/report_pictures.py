@@ -10,7 +10,6 @@ from typing import Any
 
 from .plots import curves, stacked_bars
 
-
 CEILING = 40.0  # dB: home again, the frozen frame is exact, and would flatten every other curve
 
 

@@ -223,10 +223,7 @@ def _lag(walks: Sequence[Record], source: str, off_by_one: bool = False) -> floa
             yaw, flow = yaw[1:], flow[:-1]
         commands += [yaw - yaw.mean(), gap]
         flows += [flow - flow.mean(), gap]
-    try:
-        return best_lag(np.concatenate(commands), np.concatenate(flows), LAG_REACH)
-    except ValueError:  # a rollout that stands still has no lag
-        return None
+    return best_lag(np.concatenate(commands), np.concatenate(flows), LAG_REACH) if walks else None
 
 
 def _per_frame(measured: dict[str, Any]) -> dict[str, float]:

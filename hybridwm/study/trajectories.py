@@ -91,10 +91,11 @@ def out_and_back(seed: int, out_steps: int, rig: RoomsRig | None = None) -> Epis
         names += [side] * int(rng.integers(4, 7)) + ["forward"] * int(rng.integers(1, 4))
         names += [side] * max(0, out_steps - len(names))
         out = _actions(names[:out_steps])
-        commands = torch.cat([_actions([other] * (THIRD_TURN - 1)), out, -out.flip(0)])
         start = sample_free_pose(rooms, seed=attempt, radius=SPACE)[0]
-        route = _follow(start, commands, observed=THIRD_TURN)
-        centers = _centers(route.w2c)
+        there = _follow(start, torch.cat([_actions([other] * (THIRD_TURN - 1)), out]), observed=THIRD_TURN)
+        back = there.w2c[THIRD_TURN - 1 : -1].flip(0)
+        route = Route(torch.cat([there.w2c, back]), torch.cat([there.actions, -out.flip(0)]), THIRD_TURN)
+        centers = _centers(there.w2c)
         if bool(free_path(rooms, centers[None, :-1], centers[None, 1:]).all()):
             return record(rooms, route, seed, rig)
     raise ValueError(f"expected a free walk in room {seed}; found none in {TRIES} tries; do use another seed")

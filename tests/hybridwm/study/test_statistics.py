@@ -64,7 +64,12 @@ def test_psnr_pools_before_decibels():
     assert st.psnr_statistic(np.array([[0.0, 10.0]])) == pytest.approx(100)
 
 
-def test_p_values_are_small_only_for_real_gains():
+def test_swapping_arms_tells_real_gains_from_noise():
     generator = np.random.default_rng(1)
-    assert st.bootstrap(generator.normal(1, 0.5, 24), st.mean_statistic).p < 0.001
-    assert st.bootstrap(generator.normal(0, 1, 24), st.mean_statistic).p > 0.05
+    noise = generator.uniform(50, 150, size=(24, 2))
+    counts = np.ones((24, 1))
+    same = np.concatenate([noise[:, :1], counts, noise[:, 1:], counts], axis=1)
+    better = same * [0.3, 1, 1, 1]
+    assert st.swap_test(better, st.psnr_gain_statistic) < 0.001
+    assert st.swap_test(same, st.psnr_gain_statistic) > 0.05
+    assert st.swap_test(better[:4], st.psnr_gain_statistic) == pytest.approx(2 / 16)  # few: no small p
