@@ -161,6 +161,8 @@ def load_cameras(folder: str | Path) -> Camera | None:
             )
             for entry in entries
         ]
+        if not all(bool(torch.isfinite(c.K).all() & torch.isfinite(c.w2c).all()) for c in cameras):
+            raise ValueError("NaN or infinite values")
         return Camera.stack(cameras) if cameras else None
     except (ValueError, KeyError, TypeError, RuntimeError, RecursionError, OverflowError) as error:
         expected = "a list of cameras with K, w2c, width, height"

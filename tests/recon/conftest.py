@@ -30,7 +30,7 @@ def unchecked():
 
 @pytest.fixture(scope="session")
 def see_planes():
-    """see_planes(camera, planes, seed): image and depth; planes are (normal, offset), normal . x = offset."""
+    """see_planes(camera, planes, seed, shortest): image and depth; planes are (normal, offset), normal . x = offset."""
 
     def see(camera, planes, seed=0, shortest=0.2):
         origin, rays = camera.rays()
@@ -49,11 +49,13 @@ def see_planes():
 def plane_view(see_planes):
     """plane_view(...): a stereo View of slanted planes with true depth; neither square nor centred."""
 
-    def make(planes=(((0.3, 0.15, 1.0), 2.4),), w2c=None, width=64, height=48, focal=40.0, baseline=0.3, seed=0):
+    def make(
+        planes=(((0.3, 0.15, 1.0), 2.4),), w2c=None, width=64, height=48, focal=40.0, baseline=0.3, seed=0, shortest=0.2
+    ):
         K = torch.tensor([[focal, 0, width / 2 - 1.3], [0, focal, height / 2 + 0.8], [0, 0, 1]])
         camera = Camera(K, torch.eye(4) if w2c is None else w2c, width, height)
-        image, depth = see_planes(camera, planes, seed)
-        right, _ = see_planes(camera.moved_right(baseline), planes, seed)
+        image, depth = see_planes(camera, planes, seed, shortest)
+        right, _ = see_planes(camera.moved_right(baseline), planes, seed, shortest)
         return View(image, camera, depth=depth, right=right, baseline=baseline)
 
     return make
