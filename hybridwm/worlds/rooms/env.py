@@ -45,7 +45,7 @@ def read_actions(actions: Any, count: int, continuous: bool) -> torch.Tensor:
     except ValueError:
         numeric = False
     if continuous:
-        if not numeric or values.shape != (count, 4) or not (np.abs(values) <= TWIST + 1e-6).all():
+        if not numeric or values.shape != (count, 4) or not np.all(np.abs(values) <= TWIST + 1e-6):
             shown = actions if count > 1 else actions[0]
             raise ValueError(
                 "action: expected (forward m, right m, yaw rad, pitch rad) within "

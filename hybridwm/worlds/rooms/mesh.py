@@ -23,6 +23,7 @@ def to_trimesh(room: Room) -> trimesh.Trimesh:
     World axes, metres. The room's own walls face inwards. Curved things are tessellated to under 1 mm.
     """
     import trimesh
+    from trimesh.visual import ColorVisuals
 
     middle = [COLUMNS.index(k) for k in ("b_r", "b_g", "b_b")]
     tones = np.clip(room.materials.numpy()[:, middle], 0, 1)
@@ -32,7 +33,7 @@ def to_trimesh(room: Room) -> trimesh.Trimesh:
         colours = np.concatenate(
             [np.broadcast_to(tones[material], (len(mesh.faces), 3)), np.ones((len(mesh.faces), 1))], 1
         )
-        mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=(colours * 255).astype(np.uint8))
+        mesh.visual = ColorVisuals(mesh, face_colors=(colours * 255).astype(np.uint8))
         parts.append(mesh)
 
     size = room.size.numpy().astype(np.float64)

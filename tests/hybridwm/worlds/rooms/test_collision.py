@@ -24,9 +24,7 @@ def at(*points):
 
 
 def test_distances_as_numbers():
-    assert torch.allclose(
-        clearance(room_with(), at((0, 0), (2.5, 1), (-1, -2.8))), torch.tensor([[3.0, 0.5, 0.2]])
-    )
+    assert torch.allclose(clearance(room_with(), at((0, 0), (2.5, 1), (-1, -2.8))), torch.tensor([[3.0, 0.5, 0.2]]))
     box = room_with(boxes=[[1.0, 0, 0.5, 0.5, 0.25, 0.5, 0.0]])
     assert torch.allclose(clearance(box, at((0, 0), (1, 1), (1, 0), (0.2, 0.65))),
                           torch.tensor([[0.5, 0.75, -0.25, 0.5]]), atol=1e-6)  # fmt: skip

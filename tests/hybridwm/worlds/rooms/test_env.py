@@ -64,9 +64,7 @@ def test_info_holds_the_stereo_view_that_was_observed(env):
     assert isinstance(view, View) and view.baseline == pytest.approx(0.30)
     assert np.array_equal((view.image * 255).round().byte().numpy(), seen["rgb"])
     assert np.array_equal((view.right * 255).round().byte().numpy(), seen["right"])
-    assert np.array_equal(view.depth.numpy(), seen["depth"]) and np.array_equal(
-        view.camera.w2c.numpy(), seen["camera"]
-    )
+    assert np.array_equal(view.depth.numpy(), seen["depth"]) and np.array_equal(view.camera.w2c.numpy(), seen["camera"])
 
 
 def test_walls_stop_the_walker_and_are_felt(env):
@@ -92,9 +90,7 @@ def test_continuous_twists_move_as_told():
     _, _, _, _, info = env.step(np.array([0, 0, 0.3, -0.2], dtype=np.float32))
     after = info["view"].camera.w2c
     assert float(after[2, :3] @ torch.tensor([0.0, 0, 1])) == pytest.approx(np.sin(-0.2), abs=1e-5)
-    assert (
-        float((before[2, :3] * after[0, :3]).sum()) > 0
-    )  # the old heading is now to the right: it turned left
+    assert float((before[2, :3] * after[0, :3]).sum()) > 0  # the old heading is now to the right: it turned left
 
 
 @pytest.mark.parametrize("bad", [9, -1, 1.5, "forward", [1, 2], None, float("nan")])
@@ -131,9 +127,7 @@ def test_vector_form_equals_single_ones():
         assert np.allclose(alone["camera"], seen["camera"][i])
     actions = np.array([NAMES.index(n) for n in ("left", "look_up", "right")])
     seen, reward, terminated, truncated, info = many.step(actions)
-    assert many.observation_space.contains(seen) and reward.shape == terminated.shape == truncated.shape == (
-        3,
-    )
+    assert many.observation_space.contains(seen) and reward.shape == terminated.shape == truncated.shape == (3,)
     alone, *_ = env.step(actions[2])
     assert np.allclose(alone["camera"], seen["camera"][2], atol=1e-6)
     with pytest.raises(ValueError, match="action: expected"):

@@ -35,9 +35,7 @@ def test_style_and_layout_seeds_are_apart():
     assert not torch.equal(base.size, rebuilt.size)
     # materials of faces, interior wall, frames and furniture, and lights as shares of the size, are the style's
     assert torch.equal(base.materials[:16], rebuilt.materials[:16])
-    assert torch.equal(base.ambient, rebuilt.ambient) and torch.equal(
-        base.lights[:, 3:], rebuilt.lights[:, 3:]
-    )
+    assert torch.equal(base.ambient, rebuilt.ambient) and torch.equal(base.lights[:, 3:], rebuilt.lights[:, 3:])
     share = torch.tensor([0.5, 0.5, 1.0])
     a, b = (r.lights[:, :3] / (r.size * share) for r in (base, rebuilt))
     assert torch.allclose(a, b, atol=1e-5)
@@ -61,9 +59,7 @@ def test_things_stand_inside(seed):
     c, s = boxes[:, 6].cos().abs(), boxes[:, 6].sin().abs()
     reach = torch.stack([c * boxes[:, 3] + s * boxes[:, 4], s * boxes[:, 3] + c * boxes[:, 4]], -1)
     assert (boxes[:, :2].abs() + reach <= half + 0.02).all()
-    assert (boxes[:, 2] - boxes[:, 5] >= -1e-4).all() and (
-        boxes[:, 2] + boxes[:, 5] <= room.size[2] + 1e-4
-    ).all()
+    assert (boxes[:, 2] - boxes[:, 5] >= -1e-4).all() and (boxes[:, 2] + boxes[:, 5] <= room.size[2] + 1e-4).all()
     assert (boxes[:, 3:6] > 0).all()
     for table, radius in ((room.cylinders, 4), (room.balls, 3)):
         assert (table[:, :2].abs() + table[:, radius:] <= half + 1e-4).all()
@@ -84,9 +80,7 @@ def test_doors_let_a_walker_through():
         assert gap - 0.12 >= 1.1  # the frame takes 6 cm on each side
         middle = [left[0], left[1], 1.2]
         middle[along] = (left[along] + left[3 + along] + right[along] - right[3 + along]) / 2
-        assert is_free(stack_rooms([room]), torch.tensor([middle]), 0.5).all(), (
-            f"seed {seed}: a thing in the door"
-        )
+        assert is_free(stack_rooms([room]), torch.tensor([middle]), 0.5).all(), f"seed {seed}: a thing in the door"
         doors += 1
     assert 8 <= doors <= 19
 

@@ -10,9 +10,7 @@ def test_mesh_spans_the_room_and_is_coloured():
     room = make_room(4)
     mesh = to_trimesh(room)
     size = room.size.numpy()
-    assert np.allclose(
-        mesh.bounds, [[-size[0] / 2, -size[1] / 2, 0], [size[0] / 2, size[1] / 2, size[2]]], atol=0.02
-    )
+    assert np.allclose(mesh.bounds, [[-size[0] / 2, -size[1] / 2, 0], [size[0] / 2, size[1] / 2, size[2]]], atol=0.02)
     assert mesh.is_watertight
     colours = mesh.visual.face_colors
     assert colours.shape == (len(mesh.faces), 4) and (colours[:, 3] == 255).all()

@@ -98,9 +98,7 @@ def test_bands_change_nothing(rooms, poses, monkeypatch):
     whole = raycast(rooms, camera)
     monkeypatch.setattr(MODULE, "CPU_RAYS", 300)
     pieces = raycast(rooms, camera)
-    assert torch.allclose(whole.rgb, pieces.rgb, atol=1e-5) and torch.allclose(
-        whole.depth, pieces.depth, atol=1e-5
-    )
+    assert torch.allclose(whole.rgb, pieces.rgb, atol=1e-5) and torch.allclose(whole.depth, pieces.depth, atol=1e-5)
 
 
 def look_at_again(rooms, first: Camera, second: Camera):
@@ -150,9 +148,7 @@ def test_usual_disparity_is_at_least_five_pixels():
 def test_left_turn_moves_the_image_content_to_the_right(rooms, poses):
     rig = RoomsRig()
     turned = Walker().move(poses, torch.tensor(ACTIONS["left"]).expand(6, 4))
-    before, after = (
-        raycast(rooms, rig.camera(m[:, None])).rgb[:, 0, 24:40].mean(-1) for m in (poses, turned)
-    )
+    before, after = (raycast(rooms, rig.camera(m[:, None])).rgb[:, 0, 24:40].mean(-1) for m in (poses, turned))
     shift = 9  # a little under focal · tan 15° = 10.8 px at the centre
     right = (after[..., shift + 8 : shift + 40] - before[..., 8:40]).abs().mean()
     left = (after[..., 8:40] - before[..., shift + 8 : shift + 40]).abs().mean()
