@@ -13,6 +13,7 @@ from render.camera import Camera
 from render.rasterize import RenderOutput, rasterize
 
 from ..world_model import Rollout, WorldModel, WorldState, imagine, load
+from ..worlds.rooms.rig import RoomsRig
 from .episodes import Episode
 
 NO_MEMORY, VIDEO, STEREO, TRUTH = "no memory", "video only", "grounded, stereo", "grounded, true depth"
@@ -31,6 +32,11 @@ def world(weights: str, arm: str) -> WorldModel:
     """The world model of an arm; loaded once in each process."""
     memory, depth = ARMS[arm]
     return load(weights, memory=memory, depth=depth)
+
+
+def rig(weights: str) -> RoomsRig:
+    """The walker's eyes, at the size that the weights imagine."""
+    return RoomsRig(size=world(weights, VIDEO).core.config.height)
 
 
 def begin(model: WorldModel, episode: Episode) -> WorldState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from .. import __version__, environment
 from ..configuration import to_mapping
@@ -21,8 +21,7 @@ from ..run_folder import RunFolder, read_metrics
 from ..weights.store import load_weights
 from . import arms
 from .demo_config import DemoConfig
-from .figures import Record, arm_table, as_mapping, curve, from_mapping, seconds_per_frame
-from .headline import bounds, headline, shown
+from .figures import Record, arm_table, as_mapping, curve, seconds_per_frame
 from .measure_endurance import measure_endurance
 from .measure_returns import measure_return
 from .measure_stares import measure_stare
@@ -30,6 +29,7 @@ from .measure_walks import measure_walk
 from .pool import Unit, measure, peak_megabytes
 from .report import render_report
 from .rows import table
+from .terminal import show
 
 FULL_SUMMARY = Path(__file__).parent / "full_summary.json"
 SAME = ("walk_views", "walk_steps", "out_steps", "stare_steps", "long_steps", "first_seed")
@@ -43,7 +43,13 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, An
     """
     console, began = console or Console(), time.monotonic()
     config = config.resolved()
-    sha256 = hashlib.sha256(load_weights(config.weights).path.read_bytes()).hexdigest()
+    weights = load_weights(config.weights)
+    if config.stares and config.stare_steps < 2 * weights.core.window:
+        raise ValueError(
+            f"DemoConfig.stare_steps: expected at least {2 * weights.core.window}, twice the context of "
+            f"{config.weights}; got {config.stare_steps}."
+        )
+    sha256 = hashlib.sha256(weights.path.read_bytes()).hexdigest()
     mark = fingerprint(config, sha256)
     kept = {} if config.fresh else unfinished(config.out, mark)
     units = plan(config)
@@ -52,21 +58,24 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, An
         console.print(f"{len(units) - len(left)} of {len(units)} measurements are kept from a run cut short")
     measured = {unit.key: kept[unit.key] for unit in units if unit.key in kept}
     with RunFolder(config.out, config, keep_metrics=bool(kept)) as run:
+        if not kept:  # no picture of an earlier run may stand beside the figures of this one
+            shutil.rmtree(config.out / "rollouts", ignore_errors=True)
         beside = [unit for unit in left if unit.kind != "endurance"]
         alone = [unit for unit in left if unit.kind == "endurance"]
         with _progress(console) as progress:
             task = progress.add_task("starting", total=sum(unit.cost for unit in left))
             for batch, workers in ((beside, config.workers), (alone, 1)):
-                for unit, values in measure(batch, config, workers):
-                    run.log(kind=unit.kind, index=unit.index, mark=mark, values=values)
-                    measured[unit.key] = values
+                for unit, values, seconds in measure(batch, config, workers):
+                    measured[unit.key] = {"took": seconds, **_without_nan(values)}
+                    run.log(kind=unit.kind, index=unit.index, mark=mark, values=measured[unit.key])
                     progress.update(task, advance=unit.cost, description=f"{unit.kind} {unit.index + 1}")
         records = {kind: [measured[u.key] for u in units if u.kind == kind] for kind in _kinds(units)}
-        summary = summarise(config, records, sha256, time.monotonic() - began)
+        before = sum(values["took"] for values in kept.values()) / config.workers
+        summary = summarise(config, records, sha256, before + time.monotonic() - began)
         full = None if config.full else full_summary()
         run.write_text("report.html", render_report(summary, config.out, full))
         run.summarise(**summary)
-    show(console, config, summary, full)
+    show(console, config.out, summary, full)
     return summary
 
 
@@ -133,29 +142,6 @@ def full_summary() -> dict[str, Any] | None:
     if not FULL_SUMMARY.is_file():
         return None
     return json.loads(FULL_SUMMARY.read_text(encoding="utf-8"))
-
-
-def show(console: Console, config: DemoConfig, summary: dict[str, Any], full: dict[str, Any] | None) -> None:
-    """Prints the answer, the table and where to look."""
-    figures = [from_mapping(f) for f in summary["figures"]]
-    rows = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("row", "measure", "value", "95 % interval", "n", "target", "holds"):
-        rows.add_column(name, justify="right" if name in ("row", "value", "n") else "left")
-    for f in figures:
-        holds = "" if f.holds is None else ("[green]yes[/]" if f.holds else "[red]no[/]")
-        label = ("control: " if f.kind == "control" else "") + f.name
-        unit = "" if f.unit == "share" else f" {f.unit}"
-        rows.add_row(str(f.row), label, shown(f) + unit, bounds(f), str(f.n), f.target, holds)
-    console.print(rows)
-    answer = headline(figures)
-    console.print(f"\n[bold]{answer.verdict} {answer.effect}[/] {answer.rest}")
-    if answer.caution:
-        console.print(f"[dim]{answer.caution}[/]")
-    if full is not None:
-        console.print(f"[dim]Beside it in the report: the full run, n = {full['scenes']} rooms.[/]")
-    console.print(f"\nReport  {config.out / 'report.html'}")
-    console.print(f"Videos  {config.out / 'rollouts'}\nScene   {config.out / 'scene' / 'scene.ply'}")
-    console.print(f"{summary['seconds']:.0f} s, peak memory of a process {summary['peak_megabytes']:.0f} MB")
 
 
 def _curves(records: Sequence[Record], errors: Any) -> dict[str, list[float | None]]:

@@ -75,7 +75,8 @@ class DemoConfig:
         for field in fields(self):
             raised = self.full and field.name in ("scenes", "stares")
             value = getattr(self, field.name)
-            if value != field.default and field.name not in ("full", "fresh") and not raised:
+            elsewhere = field.name == "out" and self.out.is_absolute()  # a place on one machine
+            if value != field.default and field.name not in ("full", "fresh") and not raised and not elsewhere:
                 words.append(f"--{field.name.replace('_', '-')} {value}")
         if self.full:
             words.append("--full")

@@ -33,7 +33,7 @@ def measure_endurance(config: DemoConfig, index: int) -> dict[str, Any]:
     """Row 7, on one long walk: the cache against a full forward pass, and time, splats and memory over
     steps."""
     seed, views = config.first_seed + index, config.walk_views
-    walk = random_walk(seed, views + config.long_steps)
+    walk = random_walk(seed, views + config.long_steps, arms.rig(config.weights))
     episode = walk.window(0, views, config.long_steps)
     record: dict[str, Any] = {"seed": seed, "block": BLOCK}
     for arm in (arms.VIDEO, arms.STEREO):

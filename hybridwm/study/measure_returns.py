@@ -25,7 +25,7 @@ WRONG_SHARE = 0.1
 def measure_return(config: DemoConfig, index: int) -> dict[str, Any]:
     """Row 12 for one room, with every arm and guard: numbers that pool over rooms, as plain lists."""
     seed = config.first_seed + index
-    episode = out_and_back(seed, config.out_steps)
+    episode = out_and_back(seed, config.out_steps, arms.rig(config.weights))
     shown: dict[str, Tensor] = {}
     seconds, states, ends = {}, {}, {}
     for arm in arms.ARMS:

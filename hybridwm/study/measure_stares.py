@@ -19,7 +19,7 @@ PALETTE = "palette of what is in view"
 def measure_stare(config: DemoConfig, index: int) -> dict[str, Any]:
     """Row 9 for one style of room: 1 where the final frame is closest to the right one of 16 true views."""
     seed = config.first_seed + index
-    test = stare(seed, config.stare_steps)
+    test = stare(seed, config.stare_steps, arms.rig(config.weights))
     episode = test.episode
     shown, seconds, ends = {}, {}, {}
     for arm in (*arms.ARMS, WRONG):

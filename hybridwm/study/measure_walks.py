@@ -24,7 +24,7 @@ CHANGED = 2  # the action of a short rollout that the timing test changes
 def measure_walk(config: DemoConfig, index: int) -> dict[str, Any]:
     """Rows 1 and 2 for one room: numbers that pool over rooms, as plain lists."""
     seed, views, steps = config.first_seed + index, config.walk_views, config.walk_steps
-    walk = random_walk(seed, views + steps)
+    walk = random_walk(seed, views + steps, arms.rig(config.weights))
     episode = walk.window(0, views, steps)
     errors, flows, seconds = {}, {}, {}
     for arm in (arms.VIDEO, arms.STEREO):

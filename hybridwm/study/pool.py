@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -32,23 +33,23 @@ class Unit:
         return self.kind, self.index
 
 
-def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[Unit, dict[str, Any]]]:
-    """Yields each unit with what it measured, as they finish.
+def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[Unit, dict[str, Any], float]]:
+    """Yields each unit with what it measured and the seconds it took, as they finish.
 
     One worker measures in this process. Raises RuntimeError, naming the units that were under way, when a
     worker process dies; an exception of a unit is raised as it is. What was yielded before stays good.
     """
     if workers == 1 or len(units) <= 1:
         for unit in units:
-            yield unit, unit.function(config, unit.index)
+            yield unit, *_timed(unit.function, config, unit.index)
         return
     with _one_thread_each():
         pool = ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn"))
-        futures = {pool.submit(unit.function, config, unit.index): unit for unit in units}
+        futures = {pool.submit(_timed, unit.function, config, unit.index): unit for unit in units}
         try:
             for future in as_completed(futures):
                 try:
-                    yield futures[future], future.result()
+                    yield futures[future], *future.result()
                 except BrokenProcessPool:
                     unit = futures[future]
                     raise RuntimeError(
@@ -69,6 +70,11 @@ def peak_megabytes() -> float:
     unit = 2**20 if sys.platform == "darwin" else 2**10
     processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(who).ru_maxrss for who in processes) / unit
+
+
+def _timed(function: Callable[[Any, int], dict[str, Any]], config: Any, index: int) -> tuple[dict, float]:
+    began = time.monotonic()
+    return function(config, index), time.monotonic() - began
 
 
 @contextmanager
