@@ -53,7 +53,7 @@ def read_actions(actions: Any, count: int, continuous: bool) -> torch.Tensor:
             )
         return torch.as_tensor(values, dtype=torch.float32)
     whole = numeric and np.issubdtype(values.dtype, np.integer) and values.shape == (count,)
-    if not whole or not ((values >= 0) & (values < len(ACTIONS))).all():
+    if not whole or not np.all((values >= 0) & (values < len(ACTIONS))):
         shown = actions if count > 1 else actions[0]
         raise ValueError(
             f"action: expected a whole number 0…{len(ACTIONS) - 1} ({', '.join(ACTIONS)}); got {shown!r}; "
