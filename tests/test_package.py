@@ -100,3 +100,18 @@ def test_a_wheel_s_configs_are_found_by_the_names_of_a_checkout(root, tmp_path, 
     monkeypatch.chdir(tmp_path)
     for file in (root / "configs").rglob("*.yaml"):
         assert find_config(file.relative_to(root)).read_text() == file.read_text()
+
+
+def test_readme_s_python_runs_as_it_stands(root, tmp_path):
+    block = re.search(r"```python\n(.+?)```", (root / "README.md").read_text(), re.DOTALL)
+    assert block
+    result = python(block[1] + "\nprint(tuple(rollout.frames.shape), len(scene) > 1000)", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "(10, 64, 64, 3) True"
+
+
+def test_readme_names_every_command(root):
+    from hybridwm.cli import COMMANDS
+
+    readme = (root / "README.md").read_text()
+    assert [name for name in COMMANDS if f"| `hybridwm {name}" not in readme] == []
