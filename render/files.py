@@ -22,6 +22,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = _temporary_name(target)
     try:
         yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner may read
         _sync(temporary)
         os.replace(temporary, target)
         _sync(target.parent)
@@ -52,6 +53,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         # After an exchange this is the old folder; after a failure it is the unfinished one.
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _temporary_name(target: Path) -> Path:
