@@ -16,6 +16,15 @@ from hybridwm.weights.store import save_weights
 from hybridwm.worlds.rooms.rig import RoomsRig
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small lose more to waiting for a second thread than they gain, most of all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Random weights of a tiny core: what it dreams is noise, and every part of the demo still has to work."""
