@@ -16,7 +16,7 @@ env = gymnasium.make("hybridwm/Rooms-v0", size=96)
 _, info = env.reset(seed=3)
 view = info["view"]  # recon.View: both images, the camera, and the true depth, which stereo never looks at
 
-depth, confidence = recon.depth_source("stereo")([view], None)
+depth, confidence = recon.depth_source("stereo")([view])
 trusted = (confidence > 0.5) & (depth > 0)
 error = ((depth - view.depth).abs() / view.depth)[trusted]
 share = float(trusted.float().mean())

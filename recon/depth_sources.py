@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
@@ -12,7 +12,14 @@ from .stereo import stereo_depth
 from .truth import truth_depth
 from .view import DepthContext, View
 
-DepthSource = Callable[[Sequence[View], DepthContext | None], tuple[Tensor, Tensor]]
+
+@runtime_checkable
+class DepthSource(Protocol):
+    """(views, context=None) -> depth [H, W] in metres and confidence [H, W] of the newest view."""
+
+    def __call__(self, views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]: ...
+
+
 DepthSourceName = Literal["stereo", "truth", "multiview"]
 
 DEPTH_SOURCES: dict[str, DepthSource] = {
