@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .state_file import load_state, save_state
     from .world_model import Frame, Rollout, WorldModel, WorldState, imagine, load
 
 __version__ = "0.1.0"
-__all__ = ["Frame", "Rollout", "WorldModel", "WorldState", "__version__", "imagine", "load"]
+__all__ = [
+    "Frame",
+    "Rollout",
+    "WorldModel",
+    "WorldState",
+    "__version__",
+    "imagine",
+    "load",
+    "load_state",
+    "save_state",
+]
 
 _EXPORTS = {name: "world_model" for name in __all__ if name != "__version__"}
+_EXPORTS |= {"load_state": "state_file", "save_state": "state_file"}
 
 
 def _refuse_foreign(package: str) -> None:

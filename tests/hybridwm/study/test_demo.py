@@ -47,7 +47,7 @@ def test_demo_makes_its_run_folder(weights, tmp_path):
     out = tmp_path / "demo"
     config = DemoConfig(
         out=out, weights=weights, scenes=1, stares=1, walk_views=4, walk_steps=16, out_steps=12, stare_steps=8,
-        long_steps=30, workers=1, videos=1,
+        long_steps=40, workers=1, videos=1,
     )  # fmt: skip
     summary = demo.run_demo(config, quiet())
     for name in ("report.html", "summary.json", "metrics.jsonl", "config.yaml", "versions.json", "scene/scene.ply",
@@ -132,7 +132,7 @@ def test_options_are_checked_and_give_the_command():
     assert DemoConfig(full=True).resolved().command == "hybridwm demo --full"
     assert DemoConfig(scenes=6, workers=1).command == "hybridwm demo --scenes 6 --workers 1"
     assert (DemoConfig(full=True).resolved().scenes, DemoConfig(full=True).resolved().stares) == (24, 128)
-    for wrong in ({"scenes": 0}, {"walk_steps": 8}, {"first_seed": 5}, {"workers": 0}):
+    for wrong in ({"scenes": 0}, {"walk_steps": 8}, {"first_seed": 5}, {"long_steps": 20}, {"workers": 0}):
         with pytest.raises(ValueError, match="DemoConfig"):
             DemoConfig(**wrong)
 
