@@ -118,7 +118,7 @@ def summarise(
         "scenes": config.scenes,
         "stares": config.stares,
         "seconds": seconds,
-        "peak_megabytes": peak_megabytes(),
+        "peak_megabytes": peak_megabytes(config.workers),
         "weights_sha256": weights_sha256,
         "config": to_mapping(replace(config, out=Path(config.out.name))),
         "versions": environment.describe(),

@@ -56,6 +56,11 @@ class DemoConfig:
             raise ValueError(
                 f"DemoConfig.walk_steps: expected at least 16, over which rollouts are compared; got {self.walk_steps}."
             )
+        if 0 < self.long_steps < 40:
+            raise ValueError(
+                f"DemoConfig.long_steps: expected 0 (leave it out) or at least 40, to see a slope; "
+                f"got {self.long_steps}."
+            )
         if self.first_seed < FIRST_HELD_OUT_SEED:
             raise ValueError(
                 f"DemoConfig.first_seed: expected a held-out seed, {FIRST_HELD_OUT_SEED} or above; "

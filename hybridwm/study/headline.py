@@ -31,18 +31,21 @@ def headline(figures: Sequence[Figure]) -> Headline:
         return Headline("Not measured.", "", "No out-and-back was finished.", "")
     effect = f"{signed(seen.value)} dB"
     interval = "" if math.isnan(seen.low) else f" (95 % interval {signed(seen.low)} to {signed(seen.high)})"
-    if seen.low > 0:
+    rooms = f"{seen.n} held-out room{'' if seen.n == 1 else 's'}"
+    if math.isnan(seen.low):
+        verdict = "One room is no sample:"
+    elif seen.low > 0:
         verdict = "Yes." if seen.holds else ("Yes, a little." if seen.value >= 0.5 else "Hardly.")
     else:
         verdict = "It made things worse." if seen.high < 0 else "Not shown."
     rest = (
         f"on pixels seen before, when stereo depth grounds the memory of the same weights{interval}; "
-        f"{seen.n} held-out rooms, out and back."
+        f"{rooms}, out and back."
     )
     caution = ""
     if seen.n < FEW:
         caution = (
-            f"{seen.n} rooms are few: a bootstrap over so few scenes gives intervals that are too narrow. "
+            f"n = {seen.n} is few: a bootstrap over so few rooms gives intervals that are too narrow, if any. "
             "Take this as a first look; --full measures 24 rooms and 128 stare tests."
         )
     return Headline(verdict, effect, rest, caution)

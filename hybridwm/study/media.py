@@ -82,7 +82,7 @@ def write_scene(out: Path, scene: GaussianScene, cameras: Camera | None = None) 
     everything, observed = without_ceiling(scene), without_ceiling(scene.select(observed=True))
     if len(everything) == 0 or len(observed) == 0:
         return
-    size = 320
+    size = 400
     views = _outside(everything, 24, size)
     background = torch.tensor(PAPER) / 255
     halves = []
@@ -116,7 +116,7 @@ def _outside(scene: GaussianScene, count: int, size: int) -> list[Camera]:
     target, reach = (low + high) / 2, float((high - low)[:2].norm())
     angles = torch.arange(count) * (2 * torch.pi / count) + 0.6
     around = torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, 1.3)], 1)
-    w2c = look_at(target + 0.62 * reach * around, target)
+    w2c = look_at(target + 0.75 * reach * around, target)
     return [Camera.from_fov(size, size, 60.0, matrix) for matrix in w2c]
 
 

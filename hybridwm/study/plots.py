@@ -31,14 +31,19 @@ def curves(
     y_label: str,
     mark: int | None = None,
     ceiling: float = math.inf,
+    floor: float | None = None,
 ) -> str:
-    """Lines over steps 1…T, named at their right ends and cut off at `ceiling`; `mark` is the turning point."""
+    """Lines over steps 1…T, named at their right ends and cut off at `ceiling`; `mark` is the turning point.
+
+    The y axis begins at `floor` where one is given.
+    """
     series = {n: [v if v is None else min(v, ceiling) for v in line] for n, line in series.items()}
     values = [v for line in series.values() for v in line if v is not None]
     if not values:
         return "<p>Nothing was measured.</p>"
     steps = max(len(line) for line in series.values())
     low, high = _range(min(values), max(values))
+    low = low if floor is None else floor
     inner_w, inner_h = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def x(step: float) -> float:

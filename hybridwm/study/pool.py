@@ -60,16 +60,19 @@ def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process or a finished child held, in MB; nan where that is not known."""
+def peak_megabytes(workers: int) -> float:
+    """At most this much memory was held at once, in MB: this process and `workers` times its largest child.
+
+    nan where the system does not say.
+    """
     try:
         import resource
     except ImportError:  # Windows
         return float("nan")
     # kilobytes on Linux, bytes on macOS
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(who).ru_maxrss for who in processes) / unit
+    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return (own + (child * workers if workers > 1 else 0)) / unit
 
 
 def _timed(function: Callable[[Any, int], dict[str, Any]], config: Any, index: int) -> tuple[dict, float]:

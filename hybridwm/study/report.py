@@ -107,8 +107,8 @@ def _method(summary: Mapping[str, Any]) -> str:
         "<h2>How it was measured</h2>"
         + METHOD.format(first_seed=config["first_seed"])
         + f"<p>Weights <code>{escape(str(config['weights']))}</code>, SHA-256 "
-        f"{escape(summary['weights_sha256'][:16])}…. Measured in {summary['seconds'] / 60:.1f} minutes; peak "
-        f"memory of the largest process {summary['peak_megabytes']:.0f} MB. Python "
+        f"{escape(summary['weights_sha256'][:16])}…. Measured in {summary['seconds'] / 60:.1f} minutes, in "
+        f"at most {summary['peak_megabytes']:.0f} MB of memory. Python "
         f"{escape(str(versions.get('python')))}, {escape(listed)}.</p>"
         f"<p>Run it again: <code>{escape(summary['command'])}</code>. All figures are in "
         "<code>summary.json</code>, every room's measurements in <code>metrics.jsonl</code>.</p>"

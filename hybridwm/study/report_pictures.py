@@ -67,12 +67,12 @@ def time_section(summary: Mapping[str, Any]) -> str:
     alone = {name: _milliseconds(parts) for name, parts in summary["seconds_alone"].items()}
     beside = {name: _milliseconds(parts) for name, parts in summary["seconds_per_frame"].items()}
     figures = _figure(stacked_bars(alone, "ms"), "The long walk, alone on the machine.")
-    workers = summary["config"]["workers"]
-    figures += _figure(stacked_bars(beside, "ms"), f"The rooms, in {workers} processes of one thread.")
+    words = f"The rooms; processes of one thread, {summary['config']['workers']} at a time."
+    figures += _figure(stacked_bars(beside, "ms"), words)
     if summary["endurance"]:
         label = f"blocks of {summary['block']} steps"
         words = "Time a frame over a long walk: it must stay level."
-        figures += _figure(curves(summary["endurance"], label, "ms a frame"), words)
+        figures += _figure(curves(summary["endurance"], label, "ms a frame", floor=0.0), words)
     return f'<h2>Where the time goes</h2><p>Milliseconds a frame, by part.</p><div class="two">{figures}</div>'
 
 

@@ -49,4 +49,4 @@ def show(console: Console, out: Path, summary: Mapping[str, Any], full: Mapping[
     for name, place in places.items():
         console.print(f"{name:<8} {out / place}", highlight=False, soft_wrap=True)
     peak = summary["peak_megabytes"]
-    console.print(f"{summary['seconds']:.0f} s, peak memory of the largest process {peak:.0f} MB", style="dim")
+    console.print(f"{summary['seconds']:.0f} s, at most {peak:.0f} MB of memory", style="dim")

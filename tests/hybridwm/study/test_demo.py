@@ -43,6 +43,7 @@ def quiet() -> Console:
     return Console(quiet=True)
 
 
+@pytest.mark.timeout(600)  # seconds on two free cores; the limit is for busy ones
 def test_demo_makes_its_run_folder(weights, tmp_path):
     out = tmp_path / "demo"
     config = DemoConfig(

@@ -52,7 +52,7 @@ def test_the_answer_comes_first(page):
     answer = page.index('class="answer"')
     assert answer < page.index("<h2>")
     assert "+6.02 dB" in page[answer : answer + 400]
-    assert "4 rooms are few" in page[: page.index("<h2>")]
+    assert "n = 4 is few" in page[: page.index("<h2>")]
 
 
 def test_the_full_run_stands_beside(summary, tmp_path):
