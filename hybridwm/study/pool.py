@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -44,7 +45,9 @@ def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[
             yield unit, *_timed(unit.function, config, unit.index)
         return
     with _one_thread_each():
-        pool = ProcessPoolExecutor(min(workers, len(units)), mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(
+            min(workers, len(units)), mp_context=get_context("spawn"), initializer=_end_with_parent
+        )
         futures = {pool.submit(_timed, unit.function, config, unit.index): unit for unit in units}
         try:
             for future in as_completed(futures):
@@ -73,6 +76,13 @@ def peak_megabytes(workers: int) -> float:
     unit = 2**20 if sys.platform == "darwin" else 2**10
     own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return (own + (child * workers if workers > 1 else 0)) / unit
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that started it is killed; it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _timed(function: Callable[[Any, int], dict[str, Any]], config: Any, index: int) -> tuple[dict, float]:

@@ -3,6 +3,10 @@
 import json
 import operator
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -173,3 +177,29 @@ def test_a_worker_that_dies_is_reported():
     units = [pool.Unit("die", i, operator.call) for i in (1, 2)]
     with pytest.raises(RuntimeError, match="worker process died"):
         list(pool.measure(units, os._exit, 2))
+
+
+SLEEPERS = """
+import operator, time
+from hybridwm.study.pool import Unit, measure
+
+if __name__ == "__main__":
+    list(measure([Unit("sleep", 300 + i, operator.call) for i in range(2)], time.sleep, 2))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc to see the workers start")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(SLEEPERS)
+    parent = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE)
+    started = Path(f"/proc/{parent.pid}/task")
+    for _ in range(600):
+        children = [pid for task in started.glob("*/children") for pid in task.read_text().split()]
+        if len(children) >= 3:  # two workers and Python's resource tracker
+            break
+        time.sleep(0.1)
+    time.sleep(3)
+    parent.kill()
+    # the workers hold the pipe that they inherited: its end means that they are gone
+    assert parent.communicate(timeout=60)[0] == b""
