@@ -76,7 +76,7 @@ class WorldModel:
         *,
         depth: str | None = None,
         body: Walker | None = None,
-        solver_steps: int = 2,
+        solver_steps: int = 1,
     ) -> None:
         if memory.grounded and depth is None:
             raise ValueError(
@@ -261,7 +261,7 @@ def load(
     *,
     memory: str = "splat",
     depth: str | None = None,
-    solver_steps: int = 2,
+    solver_steps: int = 1,
     device: str | torch.device = "cpu",
 ) -> WorldModel:
     """A world model from packaged weights (by name), a folder or a file. Memory needs depth="stereo" | "truth" |

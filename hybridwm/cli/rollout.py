@@ -37,7 +37,7 @@ class Options:
     """Seed of the room and of the noise."""
     views: int = 4
     """Observed frames before the first imagined one, in a room or an episode."""
-    solver_steps: int = 2
+    solver_steps: int = 1
     """Denoising steps for each frame."""
     fps: float = 8.0
     """Frames per second of rollout.mp4."""

@@ -48,7 +48,7 @@ class VideoCore(nn.Module):
         camera: Camera,
         action: Float[Tensor, "a"],
         *,
-        solver_steps: int = 2,
+        solver_steps: int = 1,
     ) -> Float[Tensor, "C H W"]:
         """The next frame, -1…1. Equal seeds and steps start from equal noise in every arm."""
         cfg = self.config
