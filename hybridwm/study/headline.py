@@ -79,7 +79,9 @@ def number(value: float, unit: str) -> str:
     if unit == "dB":
         return signed(value)
     if unit == "share":
-        return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.0f}"
+        return f"{value:.3f}".removeprefix("0")
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace("-", "−")
     if value != 0 and abs(value) < 1e-2:
         return f"{value:.1e}".replace("-", "−")
     return (f"{value:.0f}" if unit == "frames" else f"{value:.3g}").replace("-", "−")

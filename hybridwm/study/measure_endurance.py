@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,14 @@ from ..core.flow import mix
 from ..core.sampler import CONTEXT, noise
 from ..core.transformer import Conditions
 from ..core.video_core import VideoCore
+from ..world_model import Frame, WorldState
 from . import arms
 from .demo_config import DemoConfig
 from .episodes import Episode
 from .trajectories import random_walk
 
 BLOCK = 10  # steps whose median time is one point
+COMPARED = (arms.VIDEO, arms.STEREO)
 AGES = (8, 32)  # ages, in frames, at which an uncached step is timed
 
 
@@ -35,9 +36,7 @@ def measure_endurance(config: DemoConfig, index: int) -> dict[str, Any]:
     seed, views = config.first_seed + index, config.walk_views
     walk = random_walk(seed, views + config.long_steps, arms.rig(config.weights))
     episode = walk.window(0, views, config.long_steps)
-    record: dict[str, Any] = {"seed": seed, "block": BLOCK}
-    for arm in (arms.VIDEO, arms.STEREO):
-        record[arm] = _endure(config, arm, episode)
+    record: dict[str, Any] = {"seed": seed, "block": BLOCK, **_endure(config, episode)}
     core = arms.world(config.weights, arms.VIDEO).core
     ages = [age for age in AGES if age <= len(walk.views)]
     record["cached_error"] = max(cached_error(core, walk, age) for age in ages)
@@ -112,37 +111,67 @@ def _uncached_seconds(core: VideoCore, walk: Episode, age: int) -> float:
     return float(np.median(spent))
 
 
-def _endure(config: DemoConfig, arm: str, episode: Episode) -> dict[str, Any]:
-    """Median seconds a step, splats and resident megabytes for each block of steps, and seconds by part."""
-    model = arms.world(config.weights, arm)
-    state = arms.begin(model, episode)
-    seconds, splats, megabytes, parts, finite = [], [], [], {}, True
+def _endure(config: DemoConfig, episode: Episode) -> dict[str, dict[str, Any]]:
+    """Each arm's seconds, splats and memory over the walk. The arms take turns, so that the machine's moods, which
+    come and go over a minute, weigh on both alike."""
+    models = {arm: arms.world(config.weights, arm) for arm in COMPARED}
+    states = {arm: arms.begin(model, episode) for arm, model in models.items()}
+    logs = {arm: _Log() for arm in COMPARED}
     for t, action in enumerate(episode.actions):
-        before = time.perf_counter()
-        state, frame = model.step(state, action, camera=episode.cameras[t])
-        seconds.append(time.perf_counter() - before)
-        finite = finite and bool(torch.isfinite(frame.image).all())
+        for arm, model in models.items():
+            before = time.perf_counter()
+            states[arm], frame = model.step(states[arm], action, camera=episode.cameras[t])
+            logs[arm].add(states[arm], frame, time.perf_counter() - before)
+    return {arm: log.summary() for arm, log in logs.items()}
+
+
+class _Log:
+    """What one arm's steps took and held, in blocks of `BLOCK` steps."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.parts: dict[str, float] = {}
+        self.splats: list[int] = []
+        self.megabytes: list[float] = []
+        self.finite = True
+
+    def add(self, state: WorldState, frame: Frame, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.finite = self.finite and bool(torch.isfinite(frame.image).all())
         for part, spent in frame.seconds.items():
-            parts[part] = parts.get(part, 0.0) + spent
-        if t % BLOCK == BLOCK - 1:
-            splats.append(0 if state.scene is None else len(state.scene))
-            megabytes.append(_resident_megabytes())
-    medians = [float(np.median(seconds[i : i + BLOCK])) for i in range(0, len(seconds) - BLOCK + 1, BLOCK)]
-    return {
-        "frames": len(seconds),
-        "seconds": {"frames": len(seconds), **parts},
-        "block_seconds": medians,
-        "slope": relative_slope(medians[1:]),  # the first block warms caches up
-        "splats": splats,
-        "megabytes": megabytes,
-        "finite": finite,
-    }
+            self.parts[part] = self.parts.get(part, 0.0) + spent
+        if len(self.seconds) % BLOCK == 0:
+            self.splats.append(0 if state.scene is None else len(state.scene))
+            self.megabytes.append(held_megabytes(state))
+
+    def summary(self) -> dict[str, Any]:
+        starts = range(0, len(self.seconds) - BLOCK + 1, BLOCK)
+        medians = [float(np.median(self.seconds[i : i + BLOCK])) for i in starts]
+        return {
+            "frames": len(self.seconds),
+            "seconds": {"frames": len(self.seconds), **self.parts},
+            "block_seconds": medians,
+            "slope": relative_slope(medians[1:]),  # the first block warms caches up
+            "splats": self.splats,
+            "megabytes": self.megabytes,
+            "finite": self.finite,
+        }
 
 
-def _resident_megabytes() -> float | None:
-    """What this process holds in memory, where the system says so without asking another package."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except (OSError, ValueError):
-        return None
+def held_megabytes(state: Any) -> float:
+    """What the tensors of a state hold, in MB; a storage that several share counts once."""
+    found: dict[int, int] = {}
+
+    def visit(value: Any) -> None:
+        if isinstance(value, Tensor):
+            storage = value.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                visit(item)
+        elif is_dataclass(value) and not isinstance(value, type):
+            for item in fields(value):
+                visit(getattr(value, item.name))
+
+    visit(state)
+    return sum(found.values()) / 2**20

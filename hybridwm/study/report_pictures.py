@@ -77,14 +77,13 @@ def time_section(summary: Mapping[str, Any]) -> str:
 
 
 def more_rooms(folder: Path) -> str:
-    """A contact sheet for each kept room, and its video unless it is shown above."""
+    """A contact sheet for each kept room. Their videos stay in the folder: they would make the page heavy."""
     parts = []
     for path in sorted((folder / "rollouts").glob("*-[0-9][0-9].png")):
-        # the first ones are shown above, and more than two would make the page heavy
-        video = media(path.with_suffix(".mp4")) if path.stem.endswith("-01") else ""
         words = path.stem.replace("return", "out and back").replace("-", ", room ")
-        parts.append(_figure(media(path), words) + (_figure(video) if video else ""))
-    return "<h2>Room by room</h2>" + "".join(parts) if parts else ""
+        parts.append(_figure(media(path), words))
+    head = "<h2>Room by room</h2><p>As videos: <code>rollouts/</code>.</p>"
+    return head + "".join(parts) if parts else ""
 
 
 def media(path: Path, *, pixels: bool = False) -> str:

@@ -96,10 +96,13 @@ def row_7(records: Sequence[Record]) -> list[Figure]:
     for arm in (arms.VIDEO, arms.STEREO):
         slope = plain(100 * r[arm]["slope"], n)
         result.append(figure(7, f"time per frame, growth over {n} steps: {arm}", slope, "%", "≤ 5"))
-    held = [m for m in r[arms.STEREO]["megabytes"] if m is not None]
-    if len(held) > 1:
+    for arm, target in ((arms.VIDEO, "≤ 0.1"), (arms.STEREO, "")):
+        held = r[arm]["megabytes"]
         grown = plain(held[-1] - held[len(held) // 2], n)
-        result.append(figure(7, "memory grown over the second half of them", grown, "MB", "≤ 1"))
+        name = f"memory held by the state, growth over the second half: {arm}"
+        result.append(figure(7, name, grown, "MB", target, kind="figure" if target else "shown"))
+    splats = plain(r[arms.STEREO]["splats"][-1], n)
+    result.append(figure(7, "Gaussians at the end of a walk over new ground", splats, "", kind="shown"))
     uncached = r["uncached_seconds"]
     if len(uncached) > 1:
         first, last = min(uncached, key=int), max(uncached, key=int)

@@ -203,3 +203,9 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path):
     parent.kill()
     # the workers hold the pipe that they inherited: its end means that they are gone
     assert parent.communicate(timeout=60)[0] == b""
+
+
+def test_memory_that_is_shared_counts_once():
+    page = torch.zeros(2**18)  # one megabyte
+    assert measure_endurance.held_megabytes((page, [page, page[:10]])) == pytest.approx(1)
+    assert measure_endurance.held_megabytes((page, page.clone(), "text")) == pytest.approx(2)
