@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .figures import Figure
 
@@ -49,6 +50,17 @@ def headline(figures: Sequence[Figure]) -> Headline:
             "Take this as a first look; --full measures 24 rooms and 128 stare tests."
         )
     return Headline(verdict, effect, rest, caution)
+
+
+def flags(table: Sequence[Mapping[str, Any]]) -> str:
+    """What to say of arms that move less or more than the truth: they are compared, not ranked."""
+    moved = [f"{a['name']} {a['motion']:.2f}" for a in table if not a["guard"] and a["flagged"] and a["motion"]]
+    if not moved:
+        return ""
+    return (
+        f"Flagged: frame-to-frame change relative to the truth's is {', '.join(moved)}; below .9 a rollout is blurred "
+        "or slow. PSNR forgives blur, so read the gain beside the videos and the stare test, which do not."
+    )
 
 
 def find(figures: Sequence[Figure], name: str) -> Figure | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .figures import Figure, from_mapping
-from .headline import NEVER, bounds, find, headline, shown
+from .headline import NEVER, bounds, find, flags, headline, shown
 from .report_pictures import curves_section, more_rooms, scene_section, time_section, watch
 from .report_tables import arms_table, evidence_table
 
@@ -37,7 +37,7 @@ def render_report(summary: Mapping[str, Any], folder: Path, full: Mapping[str, A
     figures = [from_mapping(f) for f in summary["figures"]]
     css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     sections = [
-        _top(figures, full),
+        _top(summary, figures, full),
         watch(folder),
         evidence_table(summary, figures, full),
         arms_table(summary),
@@ -55,14 +55,15 @@ def render_report(summary: Mapping[str, Any], folder: Path, full: Mapping[str, A
     )
 
 
-def _top(figures: Sequence[Figure], full: Mapping[str, Any] | None) -> str:
+def _top(summary: Mapping[str, Any], figures: Sequence[Figure], full: Mapping[str, Any] | None) -> str:
     answer = headline(figures)
     parts = [
         "<h1>Does 3D grounding help a video world model to remember?</h1>",
         f'<p class="answer">{escape(answer.verdict)} <b>{escape(answer.effect)}</b> {escape(answer.rest)}</p>',
     ]
-    if answer.caution:
-        parts.append(f'<p class="warn">{escape(answer.caution)}</p>')
+    for caution in (answer.caution, flags(summary["arms"])):
+        if caution:
+            parts.append(f'<p class="warn">{escape(caution)}</p>')
     if full is not None:
         whole = headline([from_mapping(f) for f in full["figures"]])
         parts.append(

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .figures import from_mapping
-from .headline import bounds, headline, shown
+from .headline import bounds, flags, headline, shown
 from .report_tables import ROWS
 
 WIDE = 104  # columns that the table needs to show intervals and counts too
@@ -41,8 +41,9 @@ def show(console: Console, out: Path, summary: Mapping[str, Any], full: Mapping[
     console.print(table)
     answer = headline(figures)
     console.print(f"\n[bold]{answer.verdict} {answer.effect}[/] {answer.rest}", highlight=False)
-    if answer.caution:
-        console.print(answer.caution, style="dim", highlight=False)
+    for caution in (answer.caution, flags(summary["arms"])):
+        if caution:
+            console.print(caution, style="dim", highlight=False)
     if full is not None:
         console.print(f"Beside it in the report: the full run, n = {full['scenes']} rooms.", style="dim")
     places = {"report": "report.html", "videos": "rollouts", "scene": "scene/scene.ply", "figures": "summary.json"}

@@ -88,6 +88,12 @@ def test_the_verdict_is_what_the_interval_says(gain, low, high, holds, verdict):
     assert headline.headline([]).verdict == "Not measured."
 
 
+def test_blurred_arms_are_flagged_beside_the_answer():
+    arm = {"name": "video only", "guard": False, "flagged": True, "motion": 0.16}
+    assert "video only 0.16" in headline.flags([arm])
+    assert headline.flags([arm | {"flagged": False}]) == "" and headline.flags([arm | {"guard": True}]) == ""
+
+
 def test_plots_cut_at_gaps_and_ceilings():
     svg = plots.curves({"a <b>": [1.0, None, 3.0, 100.0]}, "step", "dB", ceiling=40.0)
     assert svg.count("<polyline") == 2 and "a &lt;b&gt;" in svg
