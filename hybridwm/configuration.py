@@ -64,7 +64,7 @@ def from_mapping(content: Any, kind: type[Config], where: str) -> Config:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
             hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(fields)}"
-            raise ValueError(f"{where}: {kind.__name__} has no key '{key}'; {hint}")
+            raise ValueError(f"{where}: {_named(kind)} has no key '{key}'; {hint}")
     values = {key: _convert(value, hints[key], f"{where}: {key}") for key, value in content.items()}
     missing = [
         name
@@ -97,6 +97,11 @@ def to_mapping(config: Any) -> Any:
 def dump_yaml(config: Any) -> str:
     """The dataclass as YAML text, in the order of its fields."""
     return yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _named(kind: type) -> str:
+    """What a user calls the thing: a command's own options have no name but that."""
+    return "this command" if kind.__name__ == "Options" else kind.__name__
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -29,6 +29,9 @@ class Options:
     """Focal length in pixels, in place of a calibration; the principal point is then the middle."""
     baseline: float | None = None
     """Distance between the eyes in metres, in place of a calibration."""
+    doffs: float = 0.0
+    """With --focal and --baseline: cx of the right eye minus cx of the left, pixels. Depth is focal * baseline /
+    (disparity + doffs): where the eyes' principal points differ and this is left out, every depth is wrong."""
     max_disparity: int | None = None
     """Search range in pixels; by default the calibration's, else by the image's width."""
     max_gaussians: int = 1_000_000
@@ -77,6 +80,7 @@ def run(options: Options) -> None:
         calibration=calibration,
         focal=options.focal,
         baseline=options.baseline,
+        doffs=options.doffs,
         max_disparity=options.max_disparity,
         config=FuseConfig(max_gaussians=options.max_gaussians),
     )

@@ -121,8 +121,10 @@ def _range(low: float, high: float) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    step = next(s for s in (1, 2, 5, 10, 20, 50, 100) if (high - low) / s <= 7)
-    first = int(-(-low // step))
+    """Round numbers within the range, at most eight of them, however wide it is."""
+    decade = 10.0 ** math.floor(math.log10(max(high - low, 7.0) / 7))
+    step = next(s * decade for s in (1, 2, 5, 10, 20) if (high - low) / (s * decade) <= 7)
+    first = math.ceil(low / step)
     return [float(step * k) for k in range(first, int(high // step) + 1)]
 
 

@@ -39,6 +39,9 @@ class RecallConfig:
     """Standard deviation of the disparity error in pixels, as stereo matching makes it."""
     outliers: float = 0.04
     """Share of source pixels with a random depth: floaters."""
+    wrong: float = 0.0
+    """Most that may be wrong in a clip: a share up to this of the source pixels is put at a random depth, in the
+    colour of another pixel."""
     holes: float = 0.08
     """Share of source pixels without depth, in blocks."""
     imagined: float = 0.6
@@ -50,6 +53,8 @@ class TrainConfig:
     """A training run; `hybridwm train` fills it from YAML."""
 
     name: str = "rooms-64"
+    initial: str = ""
+    """Weights to begin with: a packaged name, a folder or a file; empty: random ones. The core must be equal."""
     core: CoreConfig = field(default_factory=CoreConfig)
     episodes: EpisodesConfig = field(default_factory=EpisodesConfig)
     recall: RecallConfig = field(default_factory=RecallConfig)

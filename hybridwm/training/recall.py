@@ -69,6 +69,14 @@ def corrupt(
     noisy = torch.where(hole | (depth <= 0), 0.0, noisy)
 
     rgb = sources.rgb
+    if config.wrong:
+        # in half of the clips, so that a clean scene is still taken at its word
+        share = config.wrong * uniform(b, 1, 1, 1) * (uniform(b, 1, 1, 1) < 0.5)
+        wrong = uniform(*depth.shape) < share
+        noisy = torch.where(wrong, 0.3 + 4.0 * uniform(*depth.shape), noisy)
+        other = torch.randperm(depth[0].numel(), generator=generator, device=device)
+        shuffled = rgb.flatten(1, 3)[:, other].view(rgb.shape)
+        rgb = torch.where(wrong[..., None], shuffled, rgb)
     flat = rgb.flatten(0, 1).movedim(-1, 1)
     soft = F.avg_pool2d(F.pad(flat, (2, 2, 2, 2), mode="replicate"), 5, 1).movedim(1, -1).view(rgb.shape)
     imagined = 1 - sources.observed[..., None, None, None]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..core import flow
 from ..core.transformer import VideoTransformer
-from ..weights.store import save_weights
+from ..weights.store import load_weights, save_weights
 from ..worlds.rooms.rig import RoomsRig
 from . import checkpoint
 from .clips import make_batch, step_generator
@@ -41,6 +41,8 @@ def train(config: TrainConfig, folder: Path) -> Path:
 
     torch.manual_seed(config.seed)
     network = VideoTransformer(config.core).to(device)
+    if config.initial:
+        load_weights(config.initial).fill(network)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     optimiser = torch.optim.AdamW(
         network.parameters(), config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
@@ -85,6 +87,7 @@ def train(config: TrainConfig, folder: Path) -> Path:
             checkpoint.save(folder / "checkpoints", now, network, average, optimiser)
     card = {
         "steps": config.steps,
+        "initial": config.initial or "random",
         "target_frames": config.steps * config.batch * config.clip,
         "training_seeds": [
             config.episodes.first_seed,

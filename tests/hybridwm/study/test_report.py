@@ -100,3 +100,13 @@ def test_plots_cut_at_gaps_and_ceilings():
     assert "100" not in re.findall(r">([\d.]+)</text>", svg)
     assert "Nothing was measured" in plots.curves({}, "step", "dB")
     assert "Nothing was measured" in plots.stacked_bars({"a": {}}, "ms")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (10, 30), (-4, 4135), (0, 90_000), (20, 20.5)])
+def test_ticks_suit_any_range(low, high):
+    """A slow machine makes wide axes: they once had no ticks at all, and the report was lost."""
+    from hybridwm.study.plots import _ticks
+
+    ticks = _ticks(low, high)
+    assert len(ticks) <= 9 and all(low <= tick <= high for tick in ticks)
+    assert high - low < 2 or len(ticks) >= 3

@@ -74,3 +74,14 @@ def test_corruption_is_a_function_of_its_generator_and_stays_in_range():
     assert not torch.equal(a.rgb[:, 2:], sources.rgb[:, 2:])
     assert a.depth.isfinite().all() and (a.depth >= 0).all()
     assert 0.02 < (a.depth == 0).float().mean() < 0.3
+
+
+def test_wrong_splats_are_a_share_of_half_of_the_clips():
+    sources = scene()
+    fields = (sources.rgb, sources.depth, sources.observed, sources.w2c)
+    many = Sources(*(x.repeat(40, *[1] * (x.ndim - 1)) for x in fields))
+    config = RecallConfig(disparity_noise=0.0, outliers=0.0, holes=0.0, wrong=0.5)
+    made = corrupt(many, config, 5.0, torch.Generator().manual_seed(0))
+    share = ((made.depth - many.depth).abs() > 1e-3 * many.depth).float().flatten(1).mean(1)
+    assert 0.2 < (share < 0.01).float().mean() < 0.8
+    assert share.max() < 0.55 and share.max() > 0.2

@@ -154,3 +154,15 @@ def test_checkpoints_keep_the_newest(tmp_path):
         "step-00000002.safetensors",
         "step-00000003.safetensors",
     ]
+
+
+def test_training_can_begin_with_given_weights(straight, tmp_path):
+    """With no rate to speak of, the published weights are those that it began with; another core is refused."""
+    begun = replace(TINY, initial=str(straight), steps=2, rate=1e-12, weight_decay=0.0)
+    path = train(begun, tmp_path / "run")
+    from hybridwm.weights.store import load_weights
+
+    before, after = load_weights(straight).tensors, load_weights(path).tensors
+    assert all((before[k] - after[k]).abs().max() < 2e-3 for k in before)
+    with pytest.raises(ValueError, match="of another configuration"):
+        train(replace(begun, core=replace(TINY.core, dim=48)), tmp_path / "other")
