@@ -60,13 +60,14 @@ def reconstruct_pair(
     """The scene and the measured view (with depth and confidence) of one rectified pair of image files.
 
     Either calibration, a Middlebury calib.txt, or focal in pixels and baseline in metres, with the principal
-    point in the middle and doffs = cx_right - cx_left in pixels. The left camera is the world. max_disparity in pixels overrides the search range.
+    point in the middle and doffs = cx_right - cx_left in pixels. The left camera is the world. max_disparity in
+    pixels overrides the search range.
     Raises FileNotFoundError, FormatError for damaged files, ValueError for unequal sizes or missing
     calibration.
     """
     known = pair_calibration(calibration, focal, baseline)
     if known is not None and doffs:
-        raise ValueError(f"expected doffs in the calibration, which was given; got doffs={doffs} beside it. Leave it out.")
+        raise ValueError(f"expected doffs within the calibration that was given; got doffs={doffs} beside it. Drop it.")
     left_image, right_image = read_pair(left, right)
     height, width = left_image.shape[:2]
     if known is None:

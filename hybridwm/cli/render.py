@@ -72,4 +72,5 @@ def run(options: Options) -> None:
         write_png(options.out, frames[0])
     else:
         write_mp4(options.out, frames, options.fps)
-    print(f"{options.out}: {len(frames)} frame{"s" if len(frames) > 1 else ""} of {frames.shape[2]}x{frames.shape[1]}, {len(gaussians)} Gaussians")
+    count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+    print(f"{options.out}: {count} of {frames.shape[2]}x{frames.shape[1]}, {len(gaussians)} Gaussians")

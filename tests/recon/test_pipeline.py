@@ -95,6 +95,10 @@ def test_a_calibration_is_used(pair, calibration):
     both = (plain.depth > 0) & (view.depth > 0)
     assert torch.allclose(12 / view.depth[both], 12 / plain.depth[both] + 2, atol=0.3)
     assert view.disparity_offset == 2
+    _, again = reconstruct_pair(left, right, focal=40.0, baseline=0.3, doffs=2.0)
+    assert torch.allclose(again.depth, view.depth, atol=1e-3)
+    with pytest.raises(ValueError, match="within the calibration that was given; got doffs=2"):
+        reconstruct_pair(left, right, calibration=calibration(), doffs=2.0)
 
 
 def test_what_does_not_fit_together_is_said(pair, calibration, tmp_path):
