@@ -64,7 +64,7 @@ def from_mapping(content: Any, kind: type[Config], where: str) -> Config:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
             hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(fields)}"
-            raise ValueError(f"{where}: {_named(kind)} has no key '{key}'; {hint}")
+            raise ValueError(f"{where}: {_called(kind)} has no key '{key}'; {hint}")
     values = {key: _convert(value, hints[key], f"{where}: {key}") for key, value in content.items()}
     missing = [
         name
@@ -99,7 +99,7 @@ def dump_yaml(config: Any) -> str:
     return yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True, width=100)
 
 
-def _named(kind: type) -> str:
+def _called(kind: type) -> str:
     """What a user calls the thing: a command's own options have no name but that."""
     return "this command" if kind.__name__ == "Options" else kind.__name__
 
