@@ -117,6 +117,11 @@ def make_batch(
     rays = relative_rays(K, w2c, before, patch=core.patch, width=core.width, height=core.height)
     actions = episodes.actions[walk[:, None], frames]
 
+    if config.shuffle_actions:
+        order = torch.randperm(b * f, generator=generator, device=device)
+        actions = actions.flatten(0, 1)[order].view(actions.shape)
+        rays = rays.flatten(0, 1)[order].view(rays.shape)
+
     has_recall = torch.rand(b, generator=generator, device=device) >= config.recall.drop
     recall = clean.new_zeros(b, f, core.recall_channels, core.height, core.width)
     if bool(has_recall.any()):

@@ -166,3 +166,17 @@ def test_training_can_begin_with_given_weights(straight, tmp_path):
     assert all((before[k] - after[k]).abs().max() < 2e-3 for k in before)
     with pytest.raises(ValueError, match="of another configuration"):
         train(replace(begun, core=replace(TINY.core, dim=48)), tmp_path / "other")
+
+
+def test_shuffled_actions_are_those_of_other_frames(tmp_path):
+    rig, device = RoomsRig(size=32), torch.device("cpu")
+    walks = load_or_make(tmp_path, TINY.episodes, rig, device, eyes=2)
+    plain, mixed = (
+        make_batch(walks, replace(TINY, shuffle_actions=shuffle), rig, step_generator(0, 1, device))
+        for shuffle in (False, True)
+    )
+    f = TINY.clip
+    a, b = (batch.conditions.actions[:, :f].flatten(0, 1) for batch in (plain, mixed))
+    assert torch.equal(plain.clean, mixed.clean)
+    assert not torch.equal(a, b)
+    assert torch.equal(a.sum(1).sort().values, b.sum(1).sort().values)
