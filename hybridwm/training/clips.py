@@ -118,9 +118,9 @@ def make_batch(
     actions = episodes.actions[walk[:, None], frames]
 
     if config.shuffle_actions:
-        order = torch.randperm(b * f, generator=generator, device=device)
-        actions = actions.flatten(0, 1)[order].view(actions.shape)
-        rays = rays.flatten(0, 1)[order].view(rays.shape)
+        # from another clip: within one, neighbouring actions are too alike to be wrong
+        order = torch.randperm(f, generator=generator, device=device)
+        actions, rays = actions.roll(1, 0)[:, order], rays.roll(1, 0)[:, order]
 
     has_recall = torch.rand(b, generator=generator, device=device) >= config.recall.drop
     recall = clean.new_zeros(b, f, core.recall_channels, core.height, core.width)

@@ -78,7 +78,7 @@ class TrainConfig:
     context_drop: float = 0.15
     """Share of clips in which frames see only the last frame, or none at all."""
     shuffle_actions: bool = False
-    """Give every frame another frame's action and rays: the control that must not follow actions."""
+    """Give every frame the action and rays of a frame of another clip: the control that must not follow actions."""
     checkpoint_every: int = 100
     validate_every: int = 400
     device: str = "auto"
