@@ -1,0 +1,1 @@
+"""Measurements of how fast and how large: what `hybridwm bench` runs."""
