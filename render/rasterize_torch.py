@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .camera import Camera
+from .checks import check_cameras, check_gaussians
 from .gaussians import Gaussians
 from .geometry import matrix_from_quats, pixel_grid
 from .rasterize import DILATION, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, NEAR, RenderOutput
@@ -22,8 +23,11 @@ TILE = 16
 
 @dataclass(frozen=True)
 class Splats:
-    """Visible Gaussians on the image plane, nearest first. conics: xx, xy, yy of the inverse 2D covariance.
-    reach: half width and half height in pixels of the box outside which alpha < 1/255."""
+    """Gaussians in front of the camera, on the image plane, nearest first.
+
+    conics: xx, xy, yy of the inverse 2D covariance.
+    reach: half width and half height in pixels of the box outside which alpha < 1/255.
+    """
 
     pixels: Float[Tensor, "M 2"]
     conics: Float[Tensor, "M 3"]
@@ -32,22 +36,34 @@ class Splats:
     channels: Float[Tensor, "M C"]
 
 
-def rasterize_torch(gaussians: Gaussians, cameras: Camera) -> RenderOutput:
-    """The Gaussians from cameras [V], over black; gradients reach every tensor of both."""
-    composited = torch.stack([_composite_image(gaussians, cameras[i]) for i in range(len(cameras))])
+def rasterize_torch(gaussians: Gaussians, cameras: Camera, *, antialiased: bool = False) -> RenderOutput:
+    """The Gaussians from cameras [V], over black; gradients reach every tensor of both.
+
+    antialiased: splats smaller than a pixel fade instead of growing. Source: Yu et al. 2024, Mip-Splatting.
+
+    Raises ValueError for values that cannot be rendered, and says which.
+    """
+    check_gaussians(gaussians)
+    check_cameras(cameras)
+    images = [_composite_image(gaussians, cameras[i], antialiased) for i in range(len(cameras))]
     extra = 0 if gaussians.features is None else gaussians.features.shape[1]
-    rgb, features, depth_sum, alpha = composited.split([3, extra, 1, 1], dim=-1)
+    rgb, features, depth_sum, alpha = torch.stack(images).split([3, extra, 1, 1], dim=-1)
     alpha, depth_sum = alpha.squeeze(-1), depth_sum.squeeze(-1)
     depth = torch.where(alpha > 0.5, depth_sum / alpha.clamp(min=0.5), torch.zeros_like(alpha))
     return RenderOutput(rgb, alpha, depth, None if gaussians.features is None else features)
 
 
-def project_gaussians(gaussians: Gaussians, camera: Camera) -> Splats:
+def project_gaussians(gaussians: Gaussians, camera: Camera, *, antialiased: bool = False) -> Splats:
     """EWA projection of the Gaussians in front of one camera. Source: Zwicker et al. 2001, as in gsplat."""
     rotation, translation = camera.w2c[:3, :3], camera.w2c[:3, 3]
-    x, y, z = (gaussians.means @ rotation.T + translation).unbind(-1)
-    in_front = z > NEAR
-    z = torch.where(in_front, z, torch.ones_like(z))
+    in_camera = gaussians.means @ rotation.T + translation
+    # The others are taken out before anything is divided by their depth, so their gradients are 0 and never NaN.
+    with torch.no_grad():
+        order = torch.argsort(in_camera[:, 2], stable=True)
+        drawn = (in_camera[:, 2] > NEAR) & (gaussians.opacities >= MIN_ALPHA)
+        order = order[drawn[order]]
+    gaussians = gaussians[order]
+    x, y, z = in_camera[order].unbind(-1)
     fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
 
     # The Jacobian is frozen 15 % of the image size outside of the image, where the projection is too curved.
@@ -72,21 +88,30 @@ def project_gaussians(gaussians: Gaussians, camera: Camera) -> Splats:
 
     pixels = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
     conics = torch.stack([yy, -xy, xx], dim=-1) / determinant[:, None]
+    opacities = gaussians.opacities
+    if antialiased:
+        opacities = opacities * _share_before_dilation(area, determinant)
     with torch.no_grad():
-        cutoff = 2 * torch.log((gaussians.opacities / MIN_ALPHA).clamp(min=1))
+        cutoff = 2 * torch.log((opacities / MIN_ALPHA).clamp(min=1))
         reach = (torch.stack([xx, yy], dim=-1) * cutoff[:, None]).sqrt()
-        visible = in_front & (gaussians.opacities >= MIN_ALPHA)
-        order = torch.argsort(z, stable=True)
-        order = order[visible[order]]
     rgb = evaluate_sh(gaussians.sh, gaussians.means - camera.center)
     features = gaussians.means[:, :0] if gaussians.features is None else gaussians.features
     channels = torch.cat([rgb, features, z[:, None]], dim=-1)
-    return Splats(pixels[order], conics[order], gaussians.opacities[order], reach[order], channels[order])
+    return Splats(pixels, conics, opacities, reach, channels)
 
 
-def _composite_image(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "H W D"]:
+def _share_before_dilation(area: Float[Tensor, " M"], determinant: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+    """sqrt(det(covariance) / det(dilated covariance)); 0 without area, 1 where the area overflows."""
+    ordinary = (area > 0) & determinant.isfinite()
+    # Both branches of a where are differentiated, so the root must not see the others at all.
+    one = torch.ones_like(area)
+    share = (torch.where(ordinary, area, one) / torch.where(ordinary, determinant, one)).sqrt()
+    return torch.where(ordinary, share, (area > 0).to(share))
+
+
+def _composite_image(gaussians: Gaussians, camera: Camera, antialiased: bool) -> Float[Tensor, "H W D"]:
     """All channels and, last, alpha."""
-    splats = project_gaussians(gaussians, camera)
+    splats = project_gaussians(gaussians, camera, antialiased=antialiased)
     grid = pixel_grid(camera.width, camera.height, device=camera.device, dtype=camera.dtype)
     rows = []
     for band in grid.split(TILE, dim=0):
