@@ -49,8 +49,8 @@ def rasterize(
 ) -> RenderOutput:
     """The image of the Gaussians from each camera of the batch.
 
-    backend: "auto" is gsplat for CUDA tensors where it works; torch on other devices, in float64, or when
-    gradients are required; else cpu. A backend asked for by name is used or refused, never replaced.
+    backend: "auto" is gsplat for CUDA tensors where it works, cpu for float32 on the CPU, and torch for what is
+    left. All of them are differentiable. A backend asked for by name is used or refused, never replaced.
 
     Raises ValueError when the backend cannot take these tensors, ImportError when it is missing.
     """
@@ -59,7 +59,7 @@ def rasterize(
             f"rasterize needs Gaussians and camera on one device in one dtype; got {gaussians.device} "
             f"{gaussians.dtype} and {camera.device} {camera.dtype}. Use .to()."
         )
-    name = choose_backend(gaussians, camera) if backend == "auto" else backend
+    name = choose_backend(gaussians) if backend == "auto" else backend
     if name not in BACKENDS:
         raise ValueError(f"backend must be one of {['auto', *BACKENDS]}; got {backend!r}.")
     cameras = Camera(camera.K.reshape(-1, 3, 3), camera.w2c.reshape(-1, 4, 4), camera.width, camera.height)
@@ -80,7 +80,7 @@ def over_background(output: RenderOutput, background: Float[Tensor, "*B 3"]) -> 
     return replace(output, rgb=output.rgb + behind)
 
 
-def choose_backend(gaussians: Gaussians, camera: Camera) -> str:
+def choose_backend(gaussians: Gaussians) -> str:
     """What "auto" means for these tensors."""
     if gaussians.device.type == "cuda" and gaussians.dtype == torch.float32:
         problem = backend_problem("gsplat")
@@ -88,9 +88,7 @@ def choose_backend(gaussians: Gaussians, camera: Camera) -> str:
             return "gsplat"
         warnings.warn(f"rasterize uses the slower torch backend: {problem}", stacklevel=3)
     on_cpu = gaussians.device.type == "cpu" and gaussians.dtype == torch.float32
-    if not on_cpu or requires_gradients(gaussians, camera) or backend_problem("cpu") is not None:
-        return "torch"
-    return "cpu"
+    return "cpu" if on_cpu and backend_problem("cpu") is None else "torch"
 
 
 def backend_problem(name: str) -> str | None:

@@ -1,4 +1,8 @@
-"""Stage 2: which splats reach which tile, each tile's list sorted front to back."""
+"""Stage 2: which splats reach which tile, each tile's list sorted front to back.
+
+Every (splat, tile) pair owns a slot, and the slots of one splat follow one another: the backward pass writes its
+sums there, so no two threads ever add to the same number and the result does not depend on their number.
+"""
 
 # pyright: reportCallIssue=false, reportArgumentType=false
 from __future__ import annotations
@@ -7,24 +11,24 @@ import numpy as np
 
 from .kernel import kernel
 from .memory import float_bits
-from .project import (
+from .records import (
     BOTTOM,
     CENTER_U,
     CENTER_V,
+    CHANNELS,
     CONIC_UU,
     CONIC_UV,
     CONIC_VV,
     CUTOFF,
-    DEPTH,
     LEFT,
     RECORD,
     RIGHT,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     TOP,
     f32,
 )
 
-# Pixels. 64 floats wide and 16 high keeps a tile's channels within the first-level cache.
-TILE_WIDTH, TILE_HEIGHT = 64, 16
 _RADIX_BITS = 8
 
 
@@ -75,41 +79,74 @@ def tile_rows(records, r):
 
 
 @kernel
-def count_pairs(records, n, tiles_x, offsets):
-    """offsets[t + 1] - offsets[t]: how many splats reach tile t; returns how many do in all."""
-    offsets[:] = 0
-    for i in range(n):
+def count_pairs(begin, end, records, tiles_x, counts, first_slot, slots):
+    """counts[t]: how many splats of begin:end reach tile t; slots[i]: how many tiles splat i reaches;
+    first_slot[i]: how many pairs the splats before it have. Returns the number of pairs."""
+    counts[:] = 0
+    pairs = 0
+    for i in range(begin, end):
         r = RECORD * i
-        if records[r + RIGHT] < f32(0):
-            continue
-        first, last, exact = tile_rows(records, r)
-        for tile_y in range(first, last):
-            begin, end = tile_columns(records, r, tile_y, exact)
-            for tile_x in range(begin, end):
-                offsets[tile_y * tiles_x + tile_x + 1] += 1
-    for tile in range(1, offsets.size):
-        offsets[tile] += offsets[tile - 1]
-    return offsets[-1]
+        first_slot[i] = pairs
+        reached = 0
+        if records[r + RIGHT] >= f32(0):
+            first, last, exact = tile_rows(records, r)
+            for tile_y in range(first, last):
+                left, right = tile_columns(records, r, tile_y, exact)
+                for tile_x in range(left, right):
+                    counts[tile_y * tiles_x + tile_x] += 1
+                reached += max(right - left, 0)
+        slots[i] = reached
+        pairs += reached
+    return pairs
 
 
 @kernel
-def sort_pairs(records, n, tiles_x, offsets, keys, scratch):
-    """Fills keys with depth bits << 32 | splat, by tile, nearest first; equal depths in index order."""
-    cursors = offsets[:-1].copy()
-    for i in range(n):
-        r = RECORD * i
-        if records[r + RIGHT] < f32(0):
+def place_lists(counts, offsets):
+    """From counts [threads, tiles] to where each thread's part of each tile's list begins; offsets: each list's.
+    Returns the longest list's length."""
+    total = np.int64(0)
+    longest = np.int64(0)
+    for tile in range(counts.shape[1]):
+        offsets[tile] = total
+        for thread in range(counts.shape[0]):
+            count = counts[thread, tile]
+            counts[thread, tile] = total
+            total += count
+        longest = max(longest, total - offsets[tile])
+    offsets[counts.shape[1]] = total
+    return longest
+
+
+@kernel
+def list_pairs(begin, end, records, tiles_x, cursors, slots_before, first_slot, slots, keys, splat_of_slot):
+    """Fills keys with depth bits << 32 | slot, by tile, and splat_of_slot; slots_before: those of other threads."""
+    for i in range(begin, end):
+        if slots[i] == 0:
             continue
-        key = np.uint64(float_bits(records[r + DEPTH])) << np.uint64(32) | np.uint64(i)
+        r = RECORD * i
+        slot = np.int64(first_slot[i]) + slots_before
+        first_slot[i] = slot
+        depth = np.uint64(float_bits(records[r + CHANNELS])) << np.uint64(32)
         first, last, exact = tile_rows(records, r)
         for tile_y in range(first, last):
-            begin, end = tile_columns(records, r, tile_y, exact)
-            for tile_x in range(begin, end):
+            left, right = tile_columns(records, r, tile_y, exact)
+            for tile_x in range(left, right):
                 tile = tile_y * tiles_x + tile_x
-                keys[cursors[tile]] = key
+                keys[cursors[tile]] = depth | np.uint64(slot)
                 cursors[tile] += 1
-    for tile in range(cursors.size):
-        _sort(keys[offsets[tile] : offsets[tile + 1]], scratch)
+                splat_of_slot[slot] = i
+                slot += 1
+
+
+@kernel
+def sort_list(begin, end, keys, scratch, splat_of_slot, splats, slots):
+    """Sorts the keys of one tile by depth, equal depths in index order; splats, slots: what they stand for."""
+    part = keys[begin:end]
+    _sort(part, scratch)
+    for k in range(part.size):
+        slot = part[k] & np.uint64(0xFFFFFFFF)
+        slots[begin + k] = slot
+        splats[begin + k] = splat_of_slot[slot]
 
 
 @kernel

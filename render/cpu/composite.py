@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bins import TILE_HEIGHT, TILE_WIDTH
+from .bins import sort_list
+from .channels import add_to_planes, broadcast_row
 from .kernel import kernel
 from .lanes import any_lane, broadcast, keep, lane_max, lane_min, lane_numbers, select
-from .memory import load, load_scalar, prefetch, store, to_int
-from .project import (
+from .memory import fetch_add, load, load_scalar, prefetch, store, to_int
+from .records import (
     BOTTOM,
     CENTER_U,
     CENTER_V,
@@ -18,107 +19,138 @@ from .project import (
     CONIC_UV,
     CONIC_VV,
     CUTOFF,
-    DEPTH,
     LEFT,
     OPACITY,
+    PLANE,
     RECORD,
     RIGHT,
+    ROW,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     TOP,
     f32,
 )
 
-ROW = TILE_WIDTH + 8  # eight pixels of padding, so that a vector may overhang the tile
-PLANE = TILE_HEIGHT * ROW
-OUTPUTS = 5  # four channels and depth
-
 
 @kernel
-def composite(records, keys, offsets, tiles_x, width, height, image, alpha):
-    """image: flat [H W 5], sums of weight * (channels, depth); alpha: flat [H W].
+def composite(
+    counter, longest, records, keys, splat_of_slot, splats, slots, offsets, width, height, template,
+    rgb, alpha, depth, features,
+):  # fmt: skip
+    """Sorts and blends tiles until the shared counter runs out of them.
 
-    planes[0] is transmittance. A finished pixel keeps minus its transmittance and the padding holds -1, so
-    that one comparison finds the pixels that are both hit and unfinished.
+    template: as many float32 as there are channels: z, red, green, blue, and one feature or none.
+    rgb: flat [H W 3]; alpha, depth, features: flat [H W], depth being the expected z where alpha > 0.5, else 0.
     """
-    planes = np.empty((1 + OUTPUTS) * PLANE, np.float32)
-    numbers = lane_numbers()
-    nothing = f32(0)
-    for tile in range(offsets.size - 1):
+    planes = np.empty((1 + len(template)) * PLANE, np.float32)
+    scratch = np.empty(longest, np.uint64)
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    while True:
+        tile = fetch_add(counter, 0, 1)
+        if tile >= offsets.size - 1:
+            break
         begin, end = offsets[tile], offsets[tile + 1]
-        tile_left, tile_top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
-        w, h = min(TILE_WIDTH, width - tile_left), min(TILE_HEIGHT, height - tile_top)
-        _clear(planes, w, h)
-        origin_u, origin_v = f32(tile_left) + f32(0.5), f32(tile_top) + f32(0.5)
-        for k in range(begin, end):
-            if (k - begin) & 31 == 31 and not _unfinished(planes, h):
-                break
-            if k + 6 < end:
-                prefetch(records, np.int64(keys[k + 6] & np.uint64(0xFFFFFFFF)) * RECORD)
-            r = np.int64(keys[k] & np.uint64(0xFFFFFFFF)) * RECORD
-            left = max(to_int(load_scalar(records, r + LEFT)) - tile_left, 0)
-            right = min(to_int(load_scalar(records, r + RIGHT)) - tile_left, w)
-            top = max(to_int(load_scalar(records, r + TOP)) - tile_top, 0)
-            bottom = min(to_int(load_scalar(records, r + BOTTOM)) - tile_top, h)
-            u, v = (
-                load_scalar(records, r + CENTER_U) - origin_u,
-                load_scalar(records, r + CENTER_V) - origin_v,
-            )
-            uu, uv = load_scalar(records, r + CONIC_UU), load_scalar(records, r + CONIC_UV)
-            vv = load_scalar(records, r + CONIC_VV)
-            opacity, cutoff = load_scalar(records, r + OPACITY), load_scalar(records, r + CUTOFF)
-            c0 = broadcast(load_scalar(records, r + CHANNELS))
-            c1 = broadcast(load_scalar(records, r + CHANNELS + 1))
-            c2 = broadcast(load_scalar(records, r + CHANNELS + 2))
-            c3 = broadcast(load_scalar(records, r + CHANNELS + 3))
-            z = broadcast(load_scalar(records, r + DEPTH))
-            above = broadcast(f32(top) - v - f32(1))
-            x = left
-            # Columns of eight pixels outside, rows inside: du is constant and two FMAs give the exponent.
-            while x < right:
-                du = numbers + (f32(x) - u)
-                du_part, mixed_part, dv = du * du * uu, du * uv, above
-                i, stop = top * ROW + x, bottom * ROW
-                x += 8
-                while i < stop:
-                    dv = dv + f32(1)
-                    exponent = (dv * vv + mixed_part) * dv + du_part
-                    before = load(planes, i)
-                    hit = lane_min(
-                        exponent - cutoff, before
-                    )  # > 0: alpha >= 1/255 and the pixel is unfinished
-                    if any_lane(hit > nothing):
-                        weight = lane_min(_exp16(exponent) * opacity, f32(0.999)) * before
-                        after = before - weight
-                        drawn = (
-                            lane_min(hit, after - f32(1e-4)) > nothing
-                        )  # else this splat would end the pixel
-                        weight = keep(drawn, weight)
-                        store(
-                            planes, i, select(drawn, after, select(hit > nothing, nothing - before, before))
-                        )
-                        store(planes, i + PLANE, load(planes, i + PLANE) + weight * c0)
-                        store(planes, i + 2 * PLANE, load(planes, i + 2 * PLANE) + weight * c1)
-                        store(planes, i + 3 * PLANE, load(planes, i + 3 * PLANE) + weight * c2)
-                        store(planes, i + 4 * PLANE, load(planes, i + 4 * PLANE) + weight * c3)
-                        store(planes, i + 5 * PLANE, load(planes, i + 5 * PLANE) + weight * z)
-                    i += ROW
+        sort_list(begin, end, keys, scratch, splat_of_slot, splats, slots)
+        left, top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
+        w, h = min(TILE_WIDTH, width - left), min(TILE_HEIGHT, height - top)
+        blend(records, records, RECORD, CHANNELS, template, splats, begin, end, left, top, w, h, planes)
         for y in range(h):
-            pixel = (tile_top + y) * width + tile_left
+            pixel, i = (top + y) * width + left, y * ROW
             for x in range(w):
-                alpha[pixel + x] = f32(1) - abs(planes[y * ROW + x])
-                for output in range(OUTPUTS):
-                    image[(pixel + x) * OUTPUTS + output] = planes[(1 + output) * PLANE + y * ROW + x]
+                opaque = f32(1) - abs(planes[i + x])
+                alpha[pixel + x] = opaque
+                depth[pixel + x] = planes[PLANE + i + x] / opaque if opaque > f32(0.5) else f32(0)
+                rgb[3 * (pixel + x)] = planes[2 * PLANE + i + x]
+                rgb[3 * (pixel + x) + 1] = planes[3 * PLANE + i + x]
+                rgb[3 * (pixel + x) + 2] = planes[4 * PLANE + i + x]
+            if len(template) > 4:
+                for x in range(w):
+                    features[pixel + x] = planes[5 * PLANE + i + x]
 
 
 @kernel
-def _clear(planes, w, h):
+def composite_features(
+    counter, records, table, row, first, splats, offsets, width, height, template, image, channels
+):
+    """Blends more channels along lists that composite has sorted: columns `first` and on of table, flat [N, row],
+    into the same columns of image, flat [H W channels]."""
+    planes = np.empty((1 + len(template)) * PLANE, np.float32)
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    while True:
+        tile = fetch_add(counter, 0, 1)
+        if tile >= offsets.size - 1:
+            break
+        left, top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
+        w, h = min(TILE_WIDTH, width - left), min(TILE_HEIGHT, height - top)
+        begin, end = offsets[tile], offsets[tile + 1]
+        blend(records, table, row, first, template, splats, begin, end, left, top, w, h, planes)
+        for y in range(h):
+            for x in range(w):
+                pixel = (top + y) * width + left + x
+                for c in range(min(len(template), channels - first)):
+                    image[pixel * channels + first + c] = planes[(1 + c) * PLANE + y * ROW + x]
+
+
+@kernel
+def blend(records, table, row, first, template, splats, begin, end, tile_left, tile_top, w, h, planes):
+    """Fills planes: transmittance, then one for each channel; columns `first` and on of table, flat [N, row].
+
+    A finished pixel keeps minus its transmittance and the padding holds -1, so that one comparison finds the
+    pixels that are both hit and unfinished.
+    """
     planes[:] = f32(0)
+    clear(planes, w, h)
+    numbers, nothing = lane_numbers(), f32(0)
+    origin_u, origin_v = f32(tile_left) + f32(0.5), f32(tile_top) + f32(0.5)
+    for k in range(begin, end):
+        if (k - begin) & 31 == 31 and not unfinished(planes, h):
+            break
+        if k + 6 < end:
+            prefetch(records, np.int64(splats[k + 6]) * RECORD)
+        splat = np.int64(splats[k])
+        r = splat * RECORD
+        left = max(to_int(load_scalar(records, r + LEFT)) - tile_left, 0)
+        right = min(to_int(load_scalar(records, r + RIGHT)) - tile_left, w)
+        top = max(to_int(load_scalar(records, r + TOP)) - tile_top, 0)
+        bottom = min(to_int(load_scalar(records, r + BOTTOM)) - tile_top, h)
+        u, v = load_scalar(records, r + CENTER_U) - origin_u, load_scalar(records, r + CENTER_V) - origin_v
+        uu, uv = load_scalar(records, r + CONIC_UU), load_scalar(records, r + CONIC_UV)
+        vv = load_scalar(records, r + CONIC_VV)
+        opacity, cutoff = load_scalar(records, r + OPACITY), load_scalar(records, r + CUTOFF)
+        light = broadcast_row(table, splat * row + first, template)
+        above = broadcast(f32(top) - v - f32(1))
+        x = left
+        # Columns of eight pixels outside, rows inside: du is constant and two FMAs give the exponent.
+        while x < right:
+            du = numbers + (f32(x) - u)
+            du_part, mixed_part, dv = du * du * uu, du * uv, above
+            i, stop = top * ROW + x, bottom * ROW
+            x += 8
+            while i < stop:
+                dv = dv + f32(1)
+                exponent = (dv * vv + mixed_part) * dv + du_part
+                before = load(planes, i)
+                hit = lane_min(exponent - cutoff, before)  # > 0: alpha >= 1/255 and the pixel is unfinished
+                if any_lane(hit > nothing):
+                    weight = lane_min(exp16(exponent) * opacity, f32(0.999)) * before
+                    after = before - weight
+                    drawn = lane_min(hit, after - f32(1e-4)) > nothing  # else this splat would end the pixel
+                    weight = keep(drawn, weight)
+                    store(planes, i, select(drawn, after, select(hit > nothing, nothing - before, before)))
+                    add_to_planes(planes, i + PLANE, PLANE, weight, light)
+                i += ROW
+
+
+@kernel
+def clear(planes, w, h):
+    """Full transmittance inside of the tile, -1 outside."""
     for y in range(TILE_HEIGHT):
         for x in range(ROW):
             planes[y * ROW + x] = f32(1) if x < w and y < h else f32(-1)
 
 
 @kernel
-def _unfinished(planes, h):
+def unfinished(planes, h):
     """Whether any pixel still takes splats."""
     largest = broadcast(f32(-1))
     for i in range(0, h * ROW, 8):
@@ -127,7 +159,7 @@ def _unfinished(planes, h):
 
 
 @kernel
-def _exp16(t):
+def exp16(t):
     """exp(16 t) for t in -0.35..0, to 3e-6: a polynomial of degree 4 squared four times."""
     p = t * f32(0.0350935595) + f32(0.164757406)
     p = p * t + f32(0.499776416)

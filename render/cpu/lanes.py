@@ -113,15 +113,21 @@ _define(operator.gt, mask_type, _comparison(">"))
 _define(operator.ge, mask_type, _comparison(">="))
 
 
-@infer_global(operator.and_)
-class _AndTyping(AbstractTemplate):
-    def generic(self, args, kws):
-        return signature(mask_type, *args) if tuple(args) == (mask_type, mask_type) else None
+def _combine(operation, instruction: str) -> None:
+    """Teaches Numba & or | on two masks."""
+
+    @infer_global(operation)
+    class _Typing(AbstractTemplate):
+        def generic(self, args, kws):
+            return signature(mask_type, *args) if tuple(args) == (mask_type, mask_type) else None
+
+    lower_builtin(operation, mask_type, mask_type)(
+        lambda context, builder, signature_, values: getattr(builder, instruction)(*values)
+    )
 
 
-@lower_builtin(operator.and_, mask_type, mask_type)
-def _and(context, builder, signature_, values):
-    return builder.and_(*values)
+_combine(operator.and_, "and_")
+_combine(operator.or_, "or_")
 
 
 def _bits(builder, mask):
@@ -206,9 +212,46 @@ def _llvm(name: str, kind: types.Type, llvm_type: ir.Type, suffix: str):
     return function
 
 
-lane_sqrt, lane_floor, lane_ceil = (
-    _llvm(name, lanes_type, FLOATS, f"v{WIDTH}f32") for name in ("sqrt", "floor", "ceil")
+lane_sqrt, lane_floor, lane_ceil, lane_abs = (
+    _llvm(name, lanes_type, FLOATS, f"v{WIDTH}f32") for name in ("sqrt", "floor", "ceil", "fabs")
 )
-scalar_sqrt, scalar_floor, scalar_ceil = (
-    _llvm(name, types.float32, ir.FloatType(), "f32") for name in ("sqrt", "floor", "ceil")
-)
+scalar_sqrt = _llvm("sqrt", types.float32, ir.FloatType(), "f32")
+
+
+@intrinsic
+def lane_log(typing, value):
+    """Natural logarithm of normal positive numbers, to 1e-7: the exponent, and a series for the mantissa."""
+
+    def generate(context, builder, sig, values):
+        def ints(number):
+            return ir.Constant(INTS, [number] * WIDTH)
+
+        def floats(number):
+            return ir.Constant(FLOATS, [number] * WIDTH)
+
+        bits = builder.bitcast(values[0], INTS)
+        # The mantissa is taken from sqrt(1/2) to sqrt(2), so that the series sees numbers near 1.
+        exponent = builder.ashr(builder.sub(bits, ints(0x3F3504F3)), ints(23))
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, ints(23))), FLOATS)
+        one = floats(1.0)
+        s = builder.fdiv(builder.fsub(mantissa, one), builder.fadd(mantissa, one))
+        square = builder.fmul(s, s)
+        series = floats(2 / 9)  # ln m = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), s = (m - 1) / (m + 1)
+        for divisor in (7, 5, 3, 1):
+            series = builder.fadd(builder.fmul(series, square, flags=FAST), floats(2 / divisor), flags=FAST)
+        whole = builder.fmul(builder.sitofp(exponent, FLOATS), floats(0.6931471805599453))
+        return builder.fadd(builder.fmul(series, s, flags=FAST), whole, flags=FAST)
+
+    return lanes_type(lanes_type), generate
+
+
+@intrinsic
+def not_finite(typing, value):
+    """Mask of the lanes that are NaN or infinite, by their bits: float tests may be optimised away."""
+
+    def generate(context, builder, sig, values):
+        exponent = ir.Constant(INTS, [0x7F800000] * WIDTH)
+        bits = builder.and_(builder.bitcast(values[0], INTS), exponent)
+        return builder.sext(builder.icmp_unsigned("==", bits, exponent), INTS)
+
+    return mask_type(lanes_type), generate

@@ -58,6 +58,22 @@ def load_column(typing, array, index, stride):
 
 
 @intrinsic
+def store_column(typing, array, index, stride, value):
+    """array[index + stride * lane] = value's lane"""
+
+    def generate(context, builder, sig, values):
+        data = context.make_array(sig.args[0])(context, builder, values[0]).data
+        position = values[1]
+        for lane in range(WIDTH):
+            element = builder.extract_element(values[3], ir.Constant(INT32, lane))
+            builder.store(element, builder.gep(data, [position]))
+            position = builder.add(position, values[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, lanes_type), generate
+
+
+@intrinsic
 def load_scalar(typing, array, index):
     """array[index] without the test for negative indices"""
 
@@ -79,6 +95,24 @@ def store_rows(typing, array, index, stride, c0, c1, c2, c3, c4, c5, c6, c7):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, *[lanes_type] * WIDTH), generate
+
+
+@intrinsic
+def load_rows(typing, array, index, stride):
+    """The inverse of store_rows: eight columns, column k = array[index + stride * lane + k]"""
+    columns = types.UniTuple(lanes_type, WIDTH)
+
+    def generate(context, builder, sig, values):
+        data, position = context.make_array(sig.args[0])(context, builder, values[0]).data, values[1]
+        rows = []
+        for _ in range(WIDTH):
+            loaded = builder.load(builder.bitcast(builder.gep(data, [position]), FLOATS.as_pointer()))
+            loaded.align = 4
+            rows.append(loaded)
+            position = builder.add(position, values[2])
+        return context.make_tuple(builder, columns, _transposed(builder, rows))
+
+    return columns(array, types.intp, types.intp), generate
 
 
 def _transposed(builder, columns):
@@ -136,3 +170,14 @@ def to_int(typing, value):
         return builder.sext(builder.fptosi(values[0], INT32), ir.IntType(64))
 
     return types.int64(types.float32), generate
+
+
+@intrinsic
+def fetch_add(typing, array, index, step):
+    """array[index] += step in one atomic operation, on int64; the old value"""
+
+    def generate(context, builder, sig, values):
+        address = _address(context, builder, sig.args[0], *values[:2])
+        return builder.atomic_rmw("add", address, values[2], "monotonic")
+
+    return types.int64(array, types.intp, types.int64), generate

@@ -11,14 +11,13 @@ from render import Camera, rasterize
 from render.rasterize import backend_problem, choose_backend
 
 
-def test_auto_takes_the_kernel_unless_gradients_or_precision_are_asked_for(random_gaussians, camera):
+def test_auto_takes_the_kernel_unless_precision_is_asked_for(random_gaussians, camera):
     gaussians = random_gaussians(0, 8)
-    assert choose_backend(gaussians, camera) == "cpu"
-    assert choose_backend(gaussians.to(torch.float64), camera.to(torch.float64)) == "torch"
+    assert choose_backend(gaussians) == "cpu"
+    assert choose_backend(gaussians.to(torch.float64)) == "torch"
     gaussians.means.requires_grad_()
-    assert choose_backend(gaussians, camera) == "torch"
+    assert choose_backend(gaussians) == "cpu"
     with torch.no_grad():
-        assert choose_backend(gaussians, camera) == "cpu"
         assert not rasterize(gaussians, camera).rgb.requires_grad
     assert rasterize(gaussians, camera).rgb.requires_grad
 
@@ -27,17 +26,14 @@ def test_a_named_backend_is_used_or_refused(random_gaussians, camera, monkeypatc
     gaussians = random_gaussians(0, 8)
     with pytest.raises(ValueError, match="float32 tensors on the CPU"):
         rasterize(gaussians.to(torch.float64), camera.to(torch.float64), backend="cpu")
-    gaussians.sh.requires_grad_()
-    with pytest.raises(ValueError, match="no backward pass"):
-        rasterize(gaussians, camera, backend="cpu")
     if not torch.cuda.is_available():
         assert "CUDA" in (backend_problem("gsplat") or "")
         with pytest.raises(ImportError, match="CUDA GPU"):
-            rasterize(gaussians.detach(), camera, backend="gsplat")
+            rasterize(gaussians, camera, backend="gsplat")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install numba"):
-        rasterize(gaussians.detach(), camera, backend="cpu")
-    assert choose_backend(gaussians.detach(), camera) == "torch"
+        rasterize(gaussians, camera, backend="cpu")
+    assert choose_backend(gaussians) == "torch"
 
 
 def test_mixed_dtypes_are_refused(random_gaussians, camera):

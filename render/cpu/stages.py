@@ -1,0 +1,293 @@
+"""One camera's view through the stages, forward and backward, on NumPy arrays; threads, memory and padding."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .bins import count_pairs, list_pairs, place_lists
+from .budget import check_pairs
+from .composite import composite, composite_features
+from .composite_backward import SLOT, composite_backward, composite_features_backward
+from .project import project
+from .project_backward import CAMERA_SUMS, gather_features, project_backward
+from .records import RECORD, TILE_HEIGHT, TILE_WIDTH
+from .workers import run
+
+GROUP = 8  # Gaussians in one vector
+FEATURE_PASS = 8  # channels that one more pass over the lists takes
+# Gaussians whose camera gradients are summed together: fixed, so that the sum does not depend on the threads.
+BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The Gaussians' arrays, contiguous float32: [N, 3], [N, 4], [N, 3], [N], [N, K, 3], [N, F] (F may be 0)."""
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    opacities: np.ndarray
+    sh: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def groups(self) -> list[tuple[int, int, list[np.ndarray]]]:
+        """(first row, rows, flat arrays): whole groups of eight as they are, then the last few, padded with zeros.
+
+        The arrays: means, quats, scales, opacities, sh, and the feature that rides with the colours, if any.
+        """
+        feature = self.features[:, 0] if self.features.shape[1] == 1 else self.features[:0, :0]
+        columns = [self.means, self.quats, self.scales, self.opacities, self.sh, feature]
+        whole = len(self) // GROUP * GROUP
+        parts = [(0, whole, [column[:whole].reshape(-1) for column in columns])]
+        if whole < len(self):
+            last = []
+            for column in columns:
+                padded = np.zeros((GROUP if len(column) else 0, *column.shape[1:]), np.float32)
+                padded[: len(column[whole:])] = column[whole:]
+                last.append(padded.reshape(-1))
+            parts.append((whole, GROUP, last))
+        return parts
+
+
+@dataclass
+class Images:
+    """What one view shows: rgb [H, W, 3], alpha [H, W], depth [H, W], features [H, W, F]; or their gradients."""
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+    features: np.ndarray
+
+    def flat(self) -> list[np.ndarray]:
+        return [self.rgb.reshape(-1), self.alpha.reshape(-1), self.depth.reshape(-1), self.features.reshape(-1)]
+
+
+@dataclass
+class Workspace:
+    """What the forward pass leaves for the backward pass; its memory is used again, being slow to get."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    pairs: int = 0
+
+    def get(self, name: str, size: int, dtype: Any) -> np.ndarray:
+        """An array of this size, of any content."""
+        held = self.arrays.get(name)
+        if held is None or held.size < size:
+            self.arrays.pop(name, None)
+            held = self.arrays[name] = np.empty(size + size // 8, dtype)
+        return held[:size]
+
+
+_idle: list[Workspace] = []
+_lock = threading.Lock()
+MAX_IDLE = 2  # workspaces that wait for the next render; each may be as large as the scene
+
+
+def borrow() -> Workspace:
+    """A workspace of one's own, until give_back."""
+    with _lock:
+        return _idle.pop() if _idle else Workspace()
+
+
+def give_back(workspace: Workspace) -> None:
+    with _lock:
+        if len(_idle) < MAX_IDLE:
+            _idle.append(workspace)
+
+
+def bin_view(
+    columns: Columns, camera: np.ndarray, width: int, height: int, antialiased: bool, threads: int, space: Workspace
+) -> int:
+    """Projects, and lists each tile's pairs, unsorted. Returns the longest list's length, or minus the index of the
+    first of eight rows with an impossible value, minus 1.
+
+    Raises ValueError when the lists would not fit into memory.
+    """
+    padded = -(-len(columns) // GROUP) * GROUP
+    records = space.get("records", RECORD * padded, np.float32)
+    tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
+    first_slot, slots = space.get("first_slot", padded, np.uint32), space.get("slots", padded, np.uint32)
+    counts = np.empty((threads, tiles_x * tiles_y), np.int64)
+    cuts = [padded // GROUP * thread // threads * GROUP for thread in range(threads + 1)]
+    parts = columns.groups()
+
+    def first(thread: int) -> tuple[int, int]:
+        begin, end = cuts[thread], cuts[thread + 1]
+        for offset, rows, arrays in parts:
+            inside = max(begin, offset) - offset, min(end, offset + rows) - offset
+            if inside[0] < inside[1]:
+                part = records[RECORD * offset :]
+                coefficients = columns.sh.shape[1]
+                *geometry, sh, feature = arrays
+                bad = project(
+                    *inside, *geometry, sh, coefficients, feature, camera, width, height, antialiased, part
+                )
+                if bad >= 0:
+                    return 0, offset + bad
+        return count_pairs(begin, end, records, tiles_x, counts[thread], first_slot, slots), -1
+
+    found = run(threads, first)
+    for _, bad in found:
+        if bad >= 0:
+            return -1 - bad
+    space.offsets = np.empty(tiles_x * tiles_y + 1, np.int64)
+    longest = place_lists(counts, space.offsets)
+    pairs = space.pairs = int(space.offsets[-1])
+    check_pairs(pairs, len(columns), width, height)
+    before = np.concatenate([[0], np.cumsum([count for count, _ in found])])
+    keys = space.get("keys", pairs, np.uint64)
+    splat_of_slot = space.get("splat_of_slot", pairs, np.uint32)
+
+    def second(thread: int) -> None:
+        begin, end = cuts[thread], cuts[thread + 1]
+        list_pairs(
+            begin, end, records, tiles_x, counts[thread], before[thread], first_slot, slots, keys, splat_of_slot
+        )
+
+    run(threads, second)
+    return longest
+
+
+def draw(
+    columns: Columns, width: int, height: int, longest: int, threads: int, space: Workspace, images: Images
+) -> None:
+    """Sorts the lists of bin_view and blends them into the images; longest: 0 if they were sorted before."""
+    pairs, arrays = space.pairs, space.arrays
+    lists = [space.get(name, pairs, np.uint32) for name in ("splats", "slots_in_order")]
+    count = columns.features.shape[1]
+    template = (np.float32(0),) * (5 if count == 1 else 4)
+    counter = np.zeros(1, np.int64)
+    run(
+        threads,
+        lambda thread: composite(
+            counter, longest, arrays["records"], arrays["keys"], arrays["splat_of_slot"], *lists, space.offsets,
+            width, height, template, *images.flat(),
+        ),
+    )  # fmt: skip
+    if count < 2:
+        return
+    table, image = padded_features(columns.features), images.features.reshape(-1)
+
+    def more(first: int) -> Callable[[int], None]:
+        counter = np.zeros(1, np.int64)
+        template = (np.float32(0),) * FEATURE_PASS
+        return lambda thread: composite_features(
+            counter, arrays["records"], table.reshape(-1), table.shape[1], first, lists[0], space.offsets,
+            width, height, template, image, count,
+        )  # fmt: skip
+
+    for first in range(0, count, FEATURE_PASS):
+        run(threads, more(first))
+
+
+def padded_features(features: np.ndarray) -> np.ndarray:
+    """Features with zero columns up to a whole number of passes."""
+    return np.pad(features, ((0, 0), (0, -features.shape[1] % FEATURE_PASS)))
+
+
+def backward(
+    columns: Columns, camera: np.ndarray, width: int, height: int, antialiased: bool, threads: int, space: Workspace,
+    images: Images, along: Images, absolute: np.ndarray,
+) -> tuple[Columns, np.ndarray]:  # fmt: skip
+    """Gradients of the columns, and 24 float64 sums for the camera, of a view that draw has drawn.
+
+    along: the gradients of the images. absolute: [N, 2] that is added to, or empty.
+    """
+    arrays, offsets = space.arrays, space.offsets
+    lists = [space.get(name, space.pairs, np.uint32) for name in ("splats", "slots_in_order")]
+    scratch = borrow()
+    sums = scratch.get("sums", SLOT * space.pairs, np.float32)
+    gradients = Columns(*(np.empty_like(value) for value in vars(columns).values()))
+    cuts = [len(columns) * thread // threads for thread in range(threads + 1)]
+    count, add = columns.features.shape[1], False
+    if count > 1:
+        table = padded_features(columns.features)
+        image, gradient = images.features.reshape(-1), along.features.reshape(-1)
+        features_gradient = gradients.features.reshape(-1)
+        for first in range(0, count, FEATURE_PASS):
+            _feature_pass(
+                threads, space, table, first, lists, width, height, image, gradient, count, sums, add,
+                features_gradient, cuts,
+            )  # fmt: skip
+            add = True
+    counter = np.zeros(1, np.int64)
+    template = (np.float32(0),) * (5 if count == 1 else 4)
+    marker = (np.float32(0),) if absolute.size else ()
+    run(
+        threads,
+        lambda thread: composite_backward(
+            counter, arrays["records"], *lists, offsets, width, height, template, marker,
+            *images.flat(), *along.flat(), sums, add,
+        ),
+    )  # fmt: skip
+    camera_sums = _to_gaussians(
+        columns, gradients, camera, width, height, antialiased, threads, space, sums, absolute
+    )
+    give_back(scratch)
+    return gradients, camera_sums
+
+
+def _feature_pass(
+    threads, space, table, first, lists, width, height, image, gradient, count, sums, add, features_gradient, cuts
+):  # fmt: skip
+    counter = np.zeros(1, np.int64)
+    template = (np.float32(0),) * FEATURE_PASS
+    records, first_slot, slots = (space.arrays[name] for name in ("records", "first_slot", "slots"))
+    run(
+        threads,
+        lambda thread: composite_features_backward(
+            counter, records, table.reshape(-1), table.shape[1], first, *lists, space.offsets, width, height,
+            template, image, gradient, count, sums, add,
+        ),
+    )  # fmt: skip
+    run(
+        threads,
+        lambda thread: gather_features(
+            cuts[thread], cuts[thread + 1], first_slot, slots, sums, first, count, features_gradient
+        ),
+    )
+
+
+def _to_gaussians(columns, gradients, camera, width, height, antialiased, threads, space, sums, absolute):
+    """Runs the backward of the projection in blocks; the last, incomplete group goes through arrays of its own."""
+    records, first_slot, slots = (space.arrays[name] for name in ("records", "first_slot", "slots"))
+    coefficients, rides = columns.sh.shape[1], columns.features.shape[1] == 1
+    camera_sums = []
+    for offset, rows, inputs in columns.groups():
+        last = offset + rows > len(columns)
+        targets = [gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh]
+        targets += [gradients.features[:, 0] if rides else gradients.features[:0, :0]]
+        targets += [absolute]
+        if last:
+            held = [target[offset:] for target in targets]
+            targets = [np.zeros((rows if len(t) else 0, *t.shape[1:]), np.float32) for t in targets]
+            targets[-1][: len(held[-1])] = held[-1]
+        flat = [target.reshape(-1) for target in targets]
+        blocks = -(-rows // BLOCK)
+        block_sums = np.zeros((blocks, CAMERA_SUMS), np.float32)
+        *geometry, sh, _ = inputs
+
+        def work(thread: int) -> None:
+            for block in range(thread, blocks, threads):  # noqa: B023 (run at once)
+                project_backward(
+                    BLOCK * block, min(BLOCK * (block + 1), rows), *geometry, sh, coefficients, camera, width, height,  # noqa: B023
+                    antialiased, records[RECORD * offset :], first_slot[offset:], slots[offset:], sums, *flat,  # noqa: B023
+                    block_sums[block],  # noqa: B023
+                )  # fmt: skip
+
+        run(threads if blocks > 1 else 1, work)
+        camera_sums.append(block_sums.astype(np.float64))
+        if last:
+            for target, part in zip(held, targets, strict=True):
+                target[...] = part[: len(target)]
+    return np.concatenate(camera_sums).sum(axis=0) if camera_sums else np.zeros(CAMERA_SUMS)
+
