@@ -1,6 +1,8 @@
-"""Other tools' conventions into ours and back: camera axes, pixel centres, quaternion order. Nowhere else.
+"""Other tools' conventions into ours and back: axes of cameras and scenes, pixel centres, quaternion order.
+Nowhere else.
 
-Ours: OpenCV camera axes, world to camera, first pixel centre at (0.5, 0.5), wxyz.
+Ours: OpenCV camera axes, world to camera, first pixel centre at (0.5, 0.5), wxyz. A scene's world is that of its
+splat PLY, whatever file it comes from: usually +x right, +y down, +z forward.
 """
 
 from __future__ import annotations
@@ -10,6 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .transforms import invert_rigid
+
+
+# Half turns between the axes of splat files; all are right-handed. Source: the formats' own documentation.
+PLY_FROM_GLTF = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # +y up, fronts face +z
+PLY_FROM_SPZ = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))  # +y up, +z backward
 
 
 def w2c_from_opengl_c2w(c2w: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4 4"]:

@@ -33,6 +33,7 @@ DOORS = {
     "scipy": set(),
     "trimesh": {"hybridwm/worlds/rooms/mesh.py"},
     "yaml": {"hybridwm/configuration.py"},
+    "zstandard": {"render/formats/spz_streams.py"},
 }
 DISTRIBUTION = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 

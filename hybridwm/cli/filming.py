@@ -25,7 +25,8 @@ SWAY = 0.08  # of the distance: enough parallax to see depth, little enough to s
 
 
 def open_scene(path: Path) -> tuple[Gaussians, Camera | None]:
-    """The Gaussians of a file, of a scene folder or of a run folder, and the cameras [V] saved with them, if any."""
+    """The Gaussians of a file that `render.load` opens, of a scene folder or of a run folder, and the cameras [V]
+    saved with them, if any."""
     if path.is_dir():
         for folder in (path, path / "scene"):
             if (folder / "scene.ply").is_file():

@@ -17,7 +17,8 @@ class Options:
     """Film a splat scene along a camera path, or take one picture of it."""
 
     scene: tyro.conf.Positional[Path]
-    """A .ply, a scene folder, or the run folder of reconstruct, rollout or demo."""
+    """Any of .ply, compressed .ply, .splat, .spz, .glb/.gltf; a scene folder; the run folder of reconstruct,
+    rollout or demo."""
     out: Path = Path("render.mp4")
     """The film (.mp4), or one picture from the path's first camera (.png)."""
     path: Literal["auto", "cameras", "sway", "orbit"] = "auto"

@@ -8,16 +8,27 @@ from pathlib import Path
 
 from ..gaussians import Gaussians
 from .errors import FormatError as FormatError
+from .gltf import load_gltf
 from .ply import load_ply, save_ply
+from .splat import load_splat
+from .spz import load_spz
 
-LOADERS: dict[str, Callable[[Path], Gaussians]] = {".ply": load_ply}
+LOADERS: dict[str, Callable[[Path], Gaussians]] = {
+    ".ply": load_ply,
+    ".splat": load_splat,
+    ".spz": load_spz,
+    ".glb": load_gltf,
+    ".gltf": load_gltf,
+}
 SAVERS: dict[str, Callable[[Gaussians, Path], None]] = {".ply": save_ply}
 
 
 def load(path: str | os.PathLike[str]) -> Gaussians:
-    """The Gaussians of a file (.ply), as float32 on the CPU.
+    """The Gaussians of a file, as float32 on the CPU: .ply (also SuperSplat's packed layout), .splat, .spz, or
+    .glb and .gltf with KHR_gaussian_splatting.
 
-    Raises FormatError for what is not a sound file of its format, FileNotFoundError when there is none.
+    The same scene comes out the same from each, in the axes of its PLY and within what the format's bytes can
+    hold. Raises FormatError for what is not a sound file of its format, FileNotFoundError when there is none.
     """
     path = Path(path)
     loader = LOADERS.get(path.suffix.lower())

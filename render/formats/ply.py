@@ -1,7 +1,8 @@
 """Splats as PLY in the layout of the original 3D Gaussian splatting code (INRIA), which most tools read.
 
 Written: 62 little-endian float32 columns, with zero normals and SH padded with zeros to degree 3; log scales,
-logit opacities, wxyz quaternions; f_rest is channel-major (all red first). Read: the columns by name.
+logit opacities, wxyz quaternions; f_rest is channel-major (all red first). Read: the columns by name. A file in
+the packed layout (ply_packed.py) has the same suffix and is told by the names of its columns.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import torch
 
 from ..files import atomic_write
 from ..gaussians import Gaussians, pad_sh
+from .checks import checked_gaussians, scales_from_logs
 from .errors import FormatError
-from .ply_header import read_header
+from .ply_header import read_header, read_table
+from .ply_packed import is_packed, read_packed
 
 MIN_SCALE = 1e-20  # metres; log(0) has no float
 OPACITY_MARGIN = 1e-6  # logits of 0 and 1 are infinite, which many readers refuse
@@ -59,55 +62,41 @@ def save_ply(gaussians: Gaussians, path: Path) -> None:
 
 
 def load_ply(path: Path) -> Gaussians:
-    """Reads splats whose columns have INRIA's names, in any order, of SH degree 0 to 3; bands that are zero
-    throughout are dropped. Raises FormatError for anything else."""
+    """Reads splats whose columns have INRIA's names, in any order, of SH degree 0 to 3, or SuperSplat's packed
+    layout; bands that are zero throughout are dropped. Raises FormatError for anything else."""
     with path.open("rb") as file:
         elements, offset = read_header(file, path)
+        if is_packed(elements):
+            return read_packed(file, elements, offset, path)
         vertex = next((element for element in elements if element.name == "vertex"), None)
         names = [] if vertex is None else [name for name, _ in vertex.columns]
         _check_names(names, path)
-        assert vertex is not None  # otherwise the required names were missing
-        for element in elements[: elements.index(vertex)]:
-            offset += element.size
-        file.seek(offset)
-        table = np.fromfile(file, dtype=vertex.dtype, count=vertex.count)
+        table = read_table(file, elements, offset, "vertex")
 
     def columns(wanted: list[str]) -> np.ndarray:
         values = np.empty((len(table), len(wanted)), np.float32)
-        for i, name in enumerate(wanted):
-            values[:, i] = table[name]
+        with np.errstate(over="ignore"):  # out-of-range doubles become infinite and are refused as such
+            for i, name in enumerate(wanted):
+                values[:, i] = table[name]
         if not np.isfinite(values).all():
             bad = wanted[int((~np.isfinite(values)).any(axis=0).argmax())]
             raise FormatError(path, "finite numbers", f"NaN or infinity in {bad!r}", "export it again")
         return values
 
-    with np.errstate(over="ignore"):  # out-of-range doubles become infinite and are refused as such
-        coefficients = 1 + len([name for name in names if name.startswith("f_rest_")]) // 3
-        rest = columns([f"f_rest_{i}" for i in range(3 * (coefficients - 1))])
-        sh = np.concatenate(
-            [columns(_DC)[:, None], rest.reshape(len(table), 3, coefficients - 1).swapaxes(1, 2)], axis=1
-        )
-        while sh.shape[1] > 1:
-            lower = (round(sh.shape[1] ** 0.5) - 1) ** 2
-            if sh[:, lower:].any():
-                break
-            sh = sh[:, :lower]
-        scales = np.exp(columns(_SCALES))
+    coefficients = 1 + len([name for name in names if name.startswith("f_rest_")]) // 3
+    rest = columns([f"f_rest_{i}" for i in range(3 * (coefficients - 1))])
+    rest = rest.reshape(len(table), 3, coefficients - 1).swapaxes(1, 2)
+    with np.errstate(over="ignore"):
         logits = table["opacity"].astype(np.float32)
-    if not np.isfinite(scales).all():
-        raise FormatError(path, "log scales below 88", "larger ones", "are they linear? export it again")
     if np.isnan(logits).any():
         raise FormatError(path, "finite numbers", "NaN in 'opacity'", "export it again")
-    quats = columns(_QUATS)
-    length = np.sqrt(np.square(quats, dtype=np.float64).sum(axis=1, keepdims=True))
-    if not length.all():
-        raise FormatError(path, "rotations as quaternions", "a zero quaternion", "export it again")
-    return Gaussians(
-        means=torch.from_numpy(columns(_MEANS)),
-        quats=torch.from_numpy((quats / length).astype(np.float32)),
-        scales=torch.from_numpy(scales),
-        opacities=torch.from_numpy(logits).sigmoid(),  # 1 and 0 for infinite logits, which some tools write
-        sh=torch.from_numpy(np.ascontiguousarray(sh)),
+    return checked_gaussians(
+        path,
+        means=columns(_MEANS),
+        quats=columns(_QUATS),
+        scales=scales_from_logs(columns(_SCALES), path),
+        opacities=torch.from_numpy(logits).sigmoid().numpy(),  # 1 and 0 for infinite logits, which some write
+        sh=np.concatenate([columns(_DC)[:, None], rest], axis=1),
     )
 
 
@@ -115,9 +104,7 @@ def _check_names(names: list[str], path: Path) -> None:
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
         advice = "export it as a Gaussian splat PLY in INRIA's layout"
-        if "packed_position" in names:
-            advice = "this is SuperSplat's packed layout: export it uncompressed"
-        elif "red" in names:
+        if "red" in names:
             advice = "this is a point cloud, not splats"
         raise FormatError(
             path,

@@ -65,6 +65,16 @@ def read_header(file: BinaryIO, path: Path) -> tuple[list[Element], int]:
     return elements, offset
 
 
+def read_table(file: BinaryIO, elements: list[Element], offset: int, name: str) -> np.ndarray:
+    """The rows of the table of this name, which must be among those that `read_header` found."""
+    for element in elements:
+        if element.name == name:
+            file.seek(offset)
+            return np.fromfile(file, dtype=element.dtype, count=element.count)
+        offset += element.size
+    raise KeyError(name)
+
+
 def _header_lines(start: bytes, path: Path) -> tuple[list[str], int]:
     if not start.startswith((b"ply\n", b"ply\r\n")):
         raise FormatError(path, "a PLY file starting with 'ply'", repr(start[:12]), "check the file")
@@ -96,6 +106,8 @@ def _parse(lines: list[str], path: Path) -> list[Element]:
         if words[0] == "format" and len(words) == 3 and file_format is None:
             file_format = words[1]
         elif words[0] == "element" and len(words) == 3:
+            if words[1] in [element.name for element in elements]:
+                raise FormatError(path, "each table once", f"{words[1][:40]!r} twice", "export it again")
             elements.append(Element(words[1], _count(words[2], path), []))
         elif words[0] == "property" and len(words) == 3 and words[1] in _CODES and elements:
             if words[2] in dict(elements[-1].columns):

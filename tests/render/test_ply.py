@@ -99,8 +99,6 @@ def test_files_of_other_tools(shared_data):
     assert torch.allclose(first.means, second.means) and torch.allclose(first.sh, second.sh)
     crop = load(splats / "playcanvas_biker/crop/biker_crop.ply")
     assert len(crop) == 5397 and crop.opacities.max() == 1  # infinite logits are read as 1
-    with pytest.raises(FormatError, match="packed layout"):
-        load(splats / "playcanvas_biker/biker.compressed.ply")
 
 
 def test_nothing_is_written_for_values_that_are_not_finite(tmp_path, random_gaussians):
