@@ -15,6 +15,8 @@ from torch import Tensor
 from .camera import Camera
 from .checks import check_cameras, check_gaussians
 from .cpu import stages
+from .cpu.ewa import CAMERA, CENTER, FX
+from .cpu.ewa import NEAR as NEAR_PLANE
 from .gaussians import Gaussians
 from .rasterize import DILATION, NEAR, RenderOutput, requires_gradients
 
@@ -54,8 +56,10 @@ def rasterize_cpu(
         raise ValueError(f"threads must be at least 1; got {threads}.")
     if absolute_gradients is not None:
         _check_absolute(absolute_gradients, gaussians, cameras)
-    features = gaussians.features if gaussians.features is not None else gaussians.means.new_zeros(len(gaussians), 0)
-    if not (features.detach().sum().isfinite()):
+    features = gaussians.features
+    if features is None:
+        features = gaussians.means[:, :0].detach()
+    elif not features.detach().sum().isfinite():
         check_gaussians(gaussians)
     keep = requires_gradients(gaussians, cameras)
     views = []
@@ -147,13 +151,12 @@ def _bin(
 
 def _camera_numbers(K: Tensor, w2c: Tensor) -> np.ndarray:
     """The camera as the kernels take it (see render/cpu/ewa)."""
-    w2c, K = w2c.detach().double(), K.detach()
-    center = -w2c[:3, :3].T @ w2c[:3, 3]
-    return np.array(
-        [*w2c[:3].flatten().tolist(), *(K[0, 0].item(), K[1, 1].item(), K[0, 2].item(), K[1, 2].item())]
-        + [*center.tolist(), NEAR, DILATION],
-        np.float32,
-    )
+    matrix, numbers = w2c.detach().numpy(), np.empty(CAMERA, np.float32)
+    numbers[:FX] = matrix[:3].reshape(-1)
+    numbers[FX:CENTER] = K.detach().numpy()[[0, 1, 0, 1], [0, 1, 2, 2]]
+    numbers[CENTER:NEAR_PLANE] = -matrix[:3, :3].T.astype(np.float64) @ matrix[:3, 3].astype(np.float64)
+    numbers[NEAR_PLANE:] = NEAR, DILATION
+    return numbers
 
 
 def _camera_gradients(sums: np.ndarray, w2c: Tensor) -> tuple[Tensor, Tensor]:

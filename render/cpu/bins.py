@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .kernel import kernel
-from .memory import float_bits
+from .memory import add_one, float_bits, load_scalar, store_scalar, to_int
 from .records import (
     BOTTOM,
     CENTER_U,
@@ -20,12 +20,13 @@ from .records import (
     CONIC_UV,
     CONIC_VV,
     CUTOFF,
+    HEIGHT_BITS,
     LEFT,
     RECORD,
     RIGHT,
     TILE_HEIGHT,
-    TILE_WIDTH,
     TOP,
+    WIDTH_BITS,
     f32,
 )
 
@@ -33,49 +34,42 @@ _RADIX_BITS = 8
 
 
 @kernel
-def tile_columns(records, r, tile_y, exact):
-    """First and past-the-last tile column that the splat at records[r] reaches in a row of tiles.
-
-    exact: cut the alpha >= 1/255 ellipse with the row; else the bounding box alone.
-    """
-    left, right = int(records[r + LEFT]), int(records[r + RIGHT])
-    if exact:
-        first = max(int(records[r + TOP]), tile_y * TILE_HEIGHT)
-        last = min(int(records[r + BOTTOM]), (tile_y + 1) * TILE_HEIGHT) - 1
-        dv_first = f32(first) + f32(0.5) - records[r + CENTER_V]
-        dv_last = f32(last) + f32(0.5) - records[r + CENTER_V]
-        # The ellipse a du^2 + 2 b du dv + c dv^2 = 2 cutoff.
-        a, b, c = (
-            f32(-32) * records[r + CONIC_UU],
-            f32(-16) * records[r + CONIC_UV],
-            f32(-32) * records[r + CONIC_VV],
-        )
-        cutoff = f32(-16) * records[r + CUTOFF]
-        # Where it is widest; within the row of tiles, the nearest line to that.
-        widest = -b / c * np.sqrt(max(f32(0), f32(2) * cutoff * c / (a * c - b * b)))
-        dv_right = min(max(widest, dv_first), dv_last)
-        dv_left = min(max(-widest, dv_first), dv_last)
-        under_right = b * b * dv_right * dv_right - a * (c * dv_right * dv_right - f32(2) * cutoff)
-        under_left = b * b * dv_left * dv_left - a * (c * dv_left * dv_left - f32(2) * cutoff)
-        if under_right < 0 or under_left < 0:
-            return 0, 0
-        margin = f32(0.5) + f32(1e-3)
-        u = records[r + CENTER_U]
-        left = max(left, int(np.ceil(u + (-b * dv_left - np.sqrt(under_left)) / a - margin)))
-        right = min(
-            right, int(np.floor(u + (-b * dv_right + np.sqrt(under_right)) / a - f32(0.5) + f32(1e-3))) + 1
-        )
-        if left >= right:
-            return 0, 0
-    return left // TILE_WIDTH, (right - 1) // TILE_WIDTH + 1
+def tile_box(records, r):
+    """The tiles that the bounding box of the splat at records[r] reaches: first and past-the-last column and row,
+    and whether there are so many that an exact look at the ellipse pays."""
+    left, right = to_int(load_scalar(records, r + LEFT)), to_int(load_scalar(records, r + RIGHT))
+    top, bottom = to_int(load_scalar(records, r + TOP)), to_int(load_scalar(records, r + BOTTOM))
+    first, last = left >> WIDTH_BITS, ((right - 1) >> WIDTH_BITS) + 1
+    upper, lower = top >> HEIGHT_BITS, ((bottom - 1) >> HEIGHT_BITS) + 1
+    return first, last, upper, lower, (last - first) * (lower - upper) > 4
 
 
 @kernel
-def tile_rows(records, r):
-    """First and past-the-last row of tiles of a splat, and whether it covers so many that exactness pays."""
-    first, last = int(records[r + TOP]) // TILE_HEIGHT, (int(records[r + BOTTOM]) - 1) // TILE_HEIGHT + 1
-    columns = (int(records[r + RIGHT]) - 1) // TILE_WIDTH + 1 - int(records[r + LEFT]) // TILE_WIDTH
-    return first, last, columns * (last - first) > 4
+def reached_columns(records, r, tile_y):
+    """First and past-the-last tile column that the ellipse alpha = 1/255 reaches in a row of tiles."""
+    first = max(int(records[r + TOP]), tile_y * TILE_HEIGHT)
+    last = min(int(records[r + BOTTOM]), (tile_y + 1) * TILE_HEIGHT) - 1
+    dv_first = f32(first) + f32(0.5) - records[r + CENTER_V]
+    dv_last = f32(last) + f32(0.5) - records[r + CENTER_V]
+    # The ellipse a du^2 + 2 b du dv + c dv^2 = 2 cutoff.
+    a, b, c = f32(-32) * records[r + CONIC_UU], f32(-16) * records[r + CONIC_UV], f32(-32) * records[r + CONIC_VV]
+    cutoff = f32(-16) * records[r + CUTOFF]
+    # Where it is widest; within the row of tiles, the nearest line to that.
+    widest = -b / c * np.sqrt(max(f32(0), f32(2) * cutoff * c / (a * c - b * b)))
+    dv_right = min(max(widest, dv_first), dv_last)
+    dv_left = min(max(-widest, dv_first), dv_last)
+    under_right = b * b * dv_right * dv_right - a * (c * dv_right * dv_right - f32(2) * cutoff)
+    under_left = b * b * dv_left * dv_left - a * (c * dv_left * dv_left - f32(2) * cutoff)
+    if under_right < 0 or under_left < 0:
+        return 0, 0
+    u, half, margin = records[r + CENTER_U], f32(0.5), f32(1e-3)
+    left_end = u + (-b * dv_left - np.sqrt(under_left)) / a
+    right_end = u + (-b * dv_right + np.sqrt(under_right)) / a
+    left = max(int(records[r + LEFT]), int(np.ceil(left_end - half - margin)))
+    right = min(int(records[r + RIGHT]), int(np.floor(right_end - half + margin)) + 1)
+    if left >= right:
+        return 0, 0
+    return left >> WIDTH_BITS, ((right - 1) >> WIDTH_BITS) + 1
 
 
 @kernel
@@ -83,19 +77,21 @@ def count_pairs(begin, end, records, tiles_x, counts, first_slot, slots):
     """counts[t]: how many splats of begin:end reach tile t; slots[i]: how many tiles splat i reaches;
     first_slot[i]: how many pairs the splats before it have. Returns the number of pairs."""
     counts[:] = 0
-    pairs = 0
-    for i in range(begin, end):
+    pairs = np.int64(0)
+    for i in range(np.int64(begin), np.int64(end)):
         r = RECORD * i
-        first_slot[i] = pairs
-        reached = 0
-        if records[r + RIGHT] >= f32(0):
-            first, last, exact = tile_rows(records, r)
-            for tile_y in range(first, last):
-                left, right = tile_columns(records, r, tile_y, exact)
-                for tile_x in range(left, right):
-                    counts[tile_y * tiles_x + tile_x] += 1
-                reached += max(right - left, 0)
-        slots[i] = reached
+        store_scalar(first_slot, i, np.uint32(pairs))
+        reached = np.int64(0)
+        if load_scalar(records, r + RIGHT) >= f32(0):
+            first, last, upper, lower, many = tile_box(records, r)
+            for tile_y in range(upper, lower):
+                if many:
+                    first, last = reached_columns(records, r, tile_y)
+                row = tile_y * tiles_x
+                for tile in range(row + first, row + last):
+                    add_one(counts, tile)
+                reached += last - first
+        store_scalar(slots, i, np.uint32(reached))
         pairs += reached
     return pairs
 
@@ -120,21 +116,21 @@ def place_lists(counts, offsets):
 @kernel
 def list_pairs(begin, end, records, tiles_x, cursors, slots_before, first_slot, slots, keys, splat_of_slot):
     """Fills keys with depth bits << 32 | slot, by tile, and splat_of_slot; slots_before: those of other threads."""
-    for i in range(begin, end):
-        if slots[i] == 0:
+    for i in range(np.int64(begin), np.int64(end)):
+        if load_scalar(slots, i) == 0:
             continue
         r = RECORD * i
-        slot = np.int64(first_slot[i]) + slots_before
-        first_slot[i] = slot
-        depth = np.uint64(float_bits(records[r + CHANNELS])) << np.uint64(32)
-        first, last, exact = tile_rows(records, r)
-        for tile_y in range(first, last):
-            left, right = tile_columns(records, r, tile_y, exact)
-            for tile_x in range(left, right):
-                tile = tile_y * tiles_x + tile_x
-                keys[cursors[tile]] = depth | np.uint64(slot)
-                cursors[tile] += 1
-                splat_of_slot[slot] = i
+        slot = np.int64(load_scalar(first_slot, i)) + slots_before
+        store_scalar(first_slot, i, np.uint32(slot))
+        depth = np.uint64(float_bits(load_scalar(records, r + CHANNELS))) << np.uint64(32)
+        first, last, upper, lower, many = tile_box(records, r)
+        for tile_y in range(upper, lower):
+            if many:
+                first, last = reached_columns(records, r, tile_y)
+            row = tile_y * tiles_x
+            for tile in range(row + first, row + last):
+                store_scalar(keys, add_one(cursors, tile), depth | np.uint64(slot))
+                store_scalar(splat_of_slot, slot, np.uint32(i))
                 slot += 1
 
 

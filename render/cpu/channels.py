@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .lanes import FAST, FLOATS, WIDTH, _broadcast, indices, lanes_type
-from .memory import _address, _store_lanes
+from .memory import _store_lanes
 
 
 def _tuple_of(template) -> types.UniTuple:

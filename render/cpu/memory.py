@@ -84,6 +84,30 @@ def load_scalar(typing, array, index):
 
 
 @intrinsic
+def store_scalar(typing, array, index, value):
+    """array[index] = value, of the array's own type, without the test for negative indices"""
+
+    def generate(context, builder, sig, values):
+        builder.store(values[2], _address(context, builder, sig.args[0], *values[:2]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), generate
+
+
+@intrinsic
+def add_one(typing, array, index):
+    """array[index] += 1; the old value"""
+
+    def generate(context, builder, sig, values):
+        address = _address(context, builder, sig.args[0], *values)
+        old = builder.load(address)
+        builder.store(builder.add(old, ir.Constant(old.type, 1)), address)
+        return old
+
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
 def store_rows(typing, array, index, stride, c0, c1, c2, c3, c4, c5, c6, c7):
     """array[index + stride * lane + k] = column k's lane: eight columns as rows (an 8 x 8 transpose)"""
 

@@ -11,8 +11,6 @@ from .composite_backward import CHANNEL_SUMS, SLOT
 from .ewa import (
     CENTER,
     DILATION,
-    FX,
-    FY,
     axes_in_image,
     covariance,
     image_from_world,

@@ -14,7 +14,8 @@ CUTOFF = 6  # the exponent / 16 at which alpha falls to 1/255
 CHANNELS = 7  # z in metres, red, green, blue, one feature
 LEFT, RIGHT, TOP, BOTTOM = 12, 13, 14, 15  # pixels with alpha >= 1/255 lie in this box; RIGHT = -1: not visible
 
-# Pixels of a tile. 64 floats wide and 16 high keeps a tile's channels within the first-level cache.
-TILE_WIDTH, TILE_HEIGHT = 64, 16
+# Pixels of a tile, as powers of two: 64 by 16 keeps a tile's channels within the first-level cache.
+WIDTH_BITS, HEIGHT_BITS = 6, 4
+TILE_WIDTH, TILE_HEIGHT = 1 << WIDTH_BITS, 1 << HEIGHT_BITS
 ROW = TILE_WIDTH + 8  # eight pixels of padding, so that a vector may overhang the tile
 PLANE = TILE_HEIGHT * ROW

@@ -1,4 +1,4 @@
-"""Threads for kernels that let go of Python's lock: our own small pool, since Numba's parallel layer spins and forks."""
+"""Threads for kernels that let go of the GIL: our own small pool, since Numba's parallel layer spins and forks."""
 
 from __future__ import annotations
 
