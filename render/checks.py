@@ -63,6 +63,18 @@ def check_cameras(cameras: Camera) -> None:
             raise ValueError(f"Camera.w2c must end with the row 0 0 0 1; camera {i} ends with {rows[3]}. Transposed?")
 
 
+def check_absolute_gradients(totals: Tensor, gaussians: Gaussians, cameras: Camera) -> None:
+    """A place to add to, [V, N, 2] float32 on the Gaussians' device. Raises ValueError for any other tensor."""
+    expected = (len(cameras), len(gaussians), 2)
+    if totals.shape != expected or totals.dtype != torch.float32 or totals.device != gaussians.device:
+        raise ValueError(
+            f"absolute_gradients must be float32 {list(expected)} (cameras, Gaussians, u and v) on {gaussians.device}; "
+            f"got {totals.dtype} {list(totals.shape)} on {totals.device}. Pass torch.zeros(...)."
+        )
+    if totals.requires_grad:
+        raise ValueError("absolute_gradients is written to by the backward pass; it must not require gradients.")
+
+
 def _differs(row: list[float], expected: list[int]) -> bool:
     return any(abs(value - target) > TOLERANCE for value, target in zip(row, expected, strict=True))
 
