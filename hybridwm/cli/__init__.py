@@ -23,6 +23,7 @@ COMMANDS = {
     "rollout": "imagine a walk from typed actions; write video and scene",
     "reconstruct": "turn a rectified stereo pair into a metric splat scene",
     "render": "film a splat scene along a camera path",
+    "bench": "measure the rasterizers of this machine side by side",
     "doctor": "say what is installed, which backends work, and what to install for the rest",
 }
 
