@@ -73,26 +73,26 @@ def reached_columns(records, r, tile_y):
 
 
 @kernel
-def count_pairs(begin, end, records, tiles_x, counts, first_slot, slots):
-    """counts[t]: how many splats of begin:end reach tile t; slots[i]: how many tiles splat i reaches;
-    first_slot[i]: how many pairs the splats before it have. Returns the number of pairs."""
+def count_pairs(first, last, begins, ends, records, tiles_x, counts, first_slot, slots):
+    """Of the records begins[b]:ends[b] of the blocks b in first:last, counts[t]: how many reach tile t; slots[r]: how
+    many tiles record r reaches; first_slot[r]: how many pairs come before it. Returns the number of pairs."""
     counts[:] = 0
     pairs = np.int64(0)
-    for i in range(np.int64(begin), np.int64(end)):
-        r = RECORD * i
-        store_scalar(first_slot, i, np.uint32(pairs))
-        reached = np.int64(0)
-        if load_scalar(records, r + RIGHT) >= f32(0):
-            first, last, upper, lower, many = tile_box(records, r)
-            for tile_y in range(upper, lower):
-                if many:
-                    first, last = reached_columns(records, r, tile_y)
-                row = tile_y * tiles_x
-                for tile in range(row + first, row + last):
-                    add_one(counts, tile)
-                reached += last - first
-        store_scalar(slots, i, np.uint32(reached))
-        pairs += reached
+    for block in range(first, last):
+        for row in range(begins[block], ends[block]):
+            r = RECORD * row
+            store_scalar(first_slot, row, np.uint32(pairs))
+            reached = np.int64(0)
+            if load_scalar(records, r + RIGHT) >= f32(0):
+                left, right, upper, lower, many = tile_box(records, r)
+                for tile_y in range(upper, lower):
+                    if many:
+                        left, right = reached_columns(records, r, tile_y)
+                    for tile in range(tile_y * tiles_x + left, tile_y * tiles_x + right):
+                        add_one(counts, tile)
+                    reached += right - left
+            store_scalar(slots, row, np.uint32(reached))
+            pairs += reached
     return pairs
 
 
@@ -114,24 +114,27 @@ def place_lists(counts, offsets):
 
 
 @kernel
-def list_pairs(begin, end, records, tiles_x, cursors, slots_before, first_slot, slots, keys, splat_of_slot):
-    """Fills keys with depth bits << 32 | slot, by tile, and splat_of_slot; slots_before: those of other threads."""
-    for i in range(np.int64(begin), np.int64(end)):
-        if load_scalar(slots, i) == 0:
-            continue
-        r = RECORD * i
-        slot = np.int64(load_scalar(first_slot, i)) + slots_before
-        store_scalar(first_slot, i, np.uint32(slot))
-        depth = np.uint64(float_bits(load_scalar(records, r + CHANNELS))) << np.uint64(32)
-        first, last, upper, lower, many = tile_box(records, r)
-        for tile_y in range(upper, lower):
-            if many:
-                first, last = reached_columns(records, r, tile_y)
-            row = tile_y * tiles_x
-            for tile in range(row + first, row + last):
-                store_scalar(keys, add_one(cursors, tile), depth | np.uint64(slot))
-                store_scalar(splat_of_slot, slot, np.uint32(i))
-                slot += 1
+def list_pairs(
+    first, last, begins, ends, records, tiles_x, cursors, slots_before, first_slot, slots, keys, splat_of_slot
+):
+    """Fills keys with depth bits << 32 | slot, by tile, and splat_of_slot with records; slots_before: those of the
+    blocks before `first`."""
+    for block in range(first, last):
+        for row in range(begins[block], ends[block]):
+            if load_scalar(slots, row) == 0:
+                continue
+            r = RECORD * row
+            slot = np.int64(load_scalar(first_slot, row)) + slots_before
+            store_scalar(first_slot, row, np.uint32(slot))
+            depth = np.uint64(float_bits(load_scalar(records, r + CHANNELS))) << np.uint64(32)
+            left, right, upper, lower, many = tile_box(records, r)
+            for tile_y in range(upper, lower):
+                if many:
+                    left, right = reached_columns(records, r, tile_y)
+                for tile in range(tile_y * tiles_x + left, tile_y * tiles_x + right):
+                    store_scalar(keys, add_one(cursors, tile), depth | np.uint64(slot))
+                    store_scalar(splat_of_slot, slot, np.uint32(row))
+                    slot += 1
 
 
 @kernel

@@ -32,6 +32,15 @@ from .records import (
 )
 
 
+NO_GROUPS = np.zeros(0, np.uint32)
+
+
+@kernel
+def source(groups, splat):
+    """The Gaussian of a record, or the record itself where there are no groups."""
+    return np.int64(groups[splat >> 3]) * 8 + (splat & 7) if groups.size > 0 else splat
+
+
 @kernel
 def composite(
     counter, longest, records, keys, splat_of_slot, splats, slots, offsets, width, height, template,
@@ -53,7 +62,7 @@ def composite(
         sort_list(begin, end, keys, scratch, splat_of_slot, splats, slots)
         left, top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
         w, h = min(TILE_WIDTH, width - left), min(TILE_HEIGHT, height - top)
-        blend(records, records, RECORD, CHANNELS, template, splats, begin, end, left, top, w, h, planes)
+        blend(records, NO_GROUPS, records, RECORD, CHANNELS, template, splats, begin, end, left, top, w, h, planes)
         for y in range(h):
             pixel, i = (top + y) * width + left, y * ROW
             for x in range(w):
@@ -70,7 +79,7 @@ def composite(
 
 @kernel
 def composite_features(
-    counter, records, table, row, first, splats, offsets, width, height, template, image, channels
+    counter, records, groups, table, row, first, splats, offsets, width, height, template, image, channels
 ):
     """Blends more channels along lists that composite has sorted: columns `first` and on of table, flat [N, row],
     into the same columns of image, flat [H W channels]."""
@@ -83,7 +92,7 @@ def composite_features(
         left, top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
         w, h = min(TILE_WIDTH, width - left), min(TILE_HEIGHT, height - top)
         begin, end = offsets[tile], offsets[tile + 1]
-        blend(records, table, row, first, template, splats, begin, end, left, top, w, h, planes)
+        blend(records, groups, table, row, first, template, splats, begin, end, left, top, w, h, planes)
         for y in range(h):
             for x in range(w):
                 pixel = (top + y) * width + left + x
@@ -92,7 +101,7 @@ def composite_features(
 
 
 @kernel
-def blend(records, table, row, first, template, splats, begin, end, tile_left, tile_top, w, h, planes):
+def blend(records, groups, table, row, first, template, splats, begin, end, tile_left, tile_top, w, h, planes):
     """Fills planes: transmittance, then one for each channel; columns `first` and on of table, flat [N, row].
 
     A finished pixel keeps minus its transmittance and the padding holds -1, so that one comparison finds the
@@ -117,7 +126,7 @@ def blend(records, table, row, first, template, splats, begin, end, tile_left, t
         uu, uv = load_scalar(records, r + CONIC_UU), load_scalar(records, r + CONIC_UV)
         vv = load_scalar(records, r + CONIC_VV)
         opacity, cutoff = load_scalar(records, r + OPACITY), load_scalar(records, r + CUTOFF)
-        light = broadcast_row(table, splat * row + first, template)
+        light = broadcast_row(table, source(groups, splat) * row + first, template)
         above = broadcast(f32(top) - v - f32(1))
         x = left
         # Columns of eight pixels outside, rows inside: du is constant and two FMAs give the exponent.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from .channels import add_scaled, broadcast_row, dot, lane_sums, load_planes, no_light
-from .composite import clear, exp16, unfinished
+from .composite import NO_GROUPS, clear, exp16, source, unfinished
 from .kernel import kernel
 from .lanes import any_lane, broadcast, keep, lane_abs, lane_min, lane_numbers, select
 from .memory import fetch_add, load, load_scalar, prefetch, store, to_int
@@ -83,14 +83,14 @@ def composite_backward(
                 planes[PLANE + i + x] = behind
         begin, end = offsets[tile], offsets[tile + 1]
         spread(
-            records, records, RECORD, CHANNELS, template, absolute, splats, slots, begin, end, left, top, w, h,
-            planes, sums, add,
+            records, NO_GROUPS, records, RECORD, CHANNELS, template, absolute, splats, slots, begin, end,
+            left, top, w, h, planes, sums, add,
         )  # fmt: skip
 
 
 @kernel
 def composite_features_backward(
-    counter, records, table, row, first, splats, slots, offsets, width, height, template,
+    counter, records, groups, table, row, first, splats, slots, offsets, width, height, template,
     image, gradient, channels, sums, add,
 ):  # fmt: skip
     """The same for channels that composite_features blended."""
@@ -113,13 +113,14 @@ def composite_features_backward(
                     planes[PLANE + i] += along * image[p * channels + first + c]
         begin, end = offsets[tile], offsets[tile + 1]
         spread(
-            records, table, row, first, template, (), splats, slots, begin, end, left, top, w, h, planes, sums, add
-        )
+            records, groups, table, row, first, template, (), splats, slots, begin, end, left, top, w, h, planes,
+            sums, add,
+        )  # fmt: skip
 
 
 @kernel
 def spread(
-    records, table, row, first, template, absolute, splats, slots, begin, end, tile_left, tile_top, w, h,
+    records, groups, table, row, first, template, absolute, splats, slots, begin, end, tile_left, tile_top, w, h,
     planes, sums, add,
 ):  # fmt: skip
     """One tile. planes: transmittance, Q, the gradient of alpha, then that of each channel."""
@@ -141,7 +142,7 @@ def spread(
         uu, uv = load_scalar(records, r + CONIC_UU), load_scalar(records, r + CONIC_UV)
         vv = load_scalar(records, r + CONIC_VV)
         opacity, cutoff = load_scalar(records, r + OPACITY), load_scalar(records, r + CUTOFF)
-        light = broadcast_row(table, splat * row + first, template)
+        light = broadcast_row(table, source(groups, splat) * row + first, template)
         light_sums = no_light(template)
         s, s_u, s_v, s_uu, s_uv, s_vv, abs_u, abs_v = zero, zero, zero, zero, zero, zero, zero, zero
         above = broadcast(f32(top) - v - f32(1))

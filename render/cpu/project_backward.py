@@ -7,6 +7,7 @@ import numpy as np
 
 from . import harmonics
 from .channels import lane_sums
+from .composite import source
 from .composite_backward import CHANNEL_SUMS, SLOT
 from .ewa import (
     CENTER,
@@ -30,12 +31,53 @@ CAMERA_SUMS = 24
 
 @kernel
 def project_backward(
-    begin, end, means, quats, scales, opacities, sh, coefficients, camera, width, height, antialiased,
-    records, first_slot, slots, sums, means_gradient, quats_gradient, scales_gradient, opacities_gradient,
-    sh_gradient, feature_gradient, absolute_gradient, camera_sums,
+    first, last, begins, limits, ends, offset, means, quats, scales, opacities, sh, coefficients, camera,
+    width, height, antialiased, records, groups, first_slot, slots, sums, means_gradient, quats_gradient,
+    scales_gradient, opacities_gradient, sh_gradient, feature_gradient, absolute_gradient, camera_sums,
 ):  # fmt: skip
-    """Writes rows begin:end of the gradients (flat; feature_gradient may be empty), adds to absolute_gradient
-    (flat [N, 2], may be empty) and writes the 24 camera_sums."""
+    """The blocks first:last, whose Gaussians are begins:limits and whose records are begins:ends.
+
+    Writes the Gaussians' rows of the gradients, flat and starting with Gaussian `offset` (feature_gradient may be
+    empty), adds to absolute_gradient (flat [N, 2], may be empty), and writes each block's camera_sums, flat [24].
+    """
+    for block in range(first, last):
+        done = begins[block] - offset
+        sums_at = CAMERA_SUMS * block
+        done = _block(
+            begins[block], ends[block], done, offset, means, quats, scales, opacities, sh, coefficients, camera,
+            width, height, antialiased, records, groups, first_slot, slots, sums, means_gradient, quats_gradient,
+            scales_gradient, opacities_gradient, sh_gradient, feature_gradient, absolute_gradient, camera_sums,
+            sums_at,
+        )  # fmt: skip
+        _clear(
+            done, limits[block] - offset, coefficients, means_gradient, quats_gradient, scales_gradient,
+            opacities_gradient, sh_gradient, feature_gradient,
+        )  # fmt: skip
+
+
+@kernel
+def _clear(
+    begin, end, coefficients, means_gradient, quats_gradient, scales_gradient, opacities_gradient, sh_gradient,
+    feature_gradient,
+):  # fmt: skip
+    """Nothing flows to Gaussians out of view."""
+    if begin < end:
+        means_gradient[3 * begin : 3 * end] = f32(0)
+        quats_gradient[4 * begin : 4 * end] = f32(0)
+        scales_gradient[3 * begin : 3 * end] = f32(0)
+        opacities_gradient[begin:end] = f32(0)
+        sh_gradient[3 * coefficients * begin : 3 * coefficients * end] = f32(0)
+        if feature_gradient.size > 0:
+            feature_gradient[begin:end] = f32(0)
+
+
+@kernel
+def _block(
+    begin, end, done, offset, means, quats, scales, opacities, sh, coefficients, camera,
+    width, height, antialiased, records, groups, first_slot, slots, sums, means_gradient, quats_gradient,
+    scales_gradient, opacities_gradient, sh_gradient, feature_gradient, absolute_gradient, camera_sums, sums_at,
+):  # fmt: skip
+    """The records begin:end; `done` is the next Gaussian to be written. Returns the next one after these."""
     one, two, half = f32(1), f32(2), f32(0.5)
     zero = broadcast(f32(0))
     limits = slope_limits(camera, width, height)
@@ -45,30 +87,25 @@ def project_backward(
     t20, t21, t22, t23 = zero, zero, zero, zero
     k_fx, k_fy, k_cx, k_cy = zero, zero, zero, zero
     c_x, c_y, c_z = zero, zero, zero
-    for i in range(begin, end, 8):
-        seen = False
+    for row in range(begin, end, 8):
+        i = 8 * np.int64(groups[row >> 3]) - offset
+        _clear(
+            done, i, coefficients, means_gradient, quats_gradient, scales_gradient, opacities_gradient, sh_gradient,
+            feature_gradient,
+        )  # fmt: skip
+        done = i + 8
         for lane in range(8):
-            count, slot = np.int64(slots[i + lane]), np.int64(first_slot[i + lane]) * SLOT
+            count, slot = np.int64(slots[row + lane]), np.int64(first_slot[row + lane]) * SLOT
             moments, light = zero, zero
             for k in range(count):
                 moments = moments + load(sums, slot + SLOT * k)
                 light = light + load(sums, slot + SLOT * k + CHANNEL_SUMS)
             store(gathered, SLOT * lane, moments)
             store(gathered, SLOT * lane + CHANNEL_SUMS, light)
-            seen = seen or count > 0
-        if not seen:
-            means_gradient[3 * i : 3 * (i + 8)] = f32(0)
-            quats_gradient[4 * i : 4 * (i + 8)] = f32(0)
-            scales_gradient[3 * i : 3 * (i + 8)] = f32(0)
-            opacities_gradient[i : i + 8] = f32(0)
-            sh_gradient[3 * coefficients * i : 3 * coefficients * (i + 8)] = f32(0)
-            if feature_gradient.size > 0:
-                feature_gradient[i : i + 8] = f32(0)
-            continue
         s, s_u, s_v, s_uu, s_uv, s_vv, abs_u, abs_v = load_rows(gathered, 0, SLOT)
         d_z, d_red, d_green, d_blue, d_feature, _, _, _ = load_rows(gathered, CHANNEL_SUMS, SLOT)
         # Eight rows of which some may be out of sight: their records are stale, and everything is masked with this.
-        visible = load_column(records, RECORD * i + RIGHT, RECORD) > f32(0)
+        visible = load_column(records, RECORD * row + RIGHT, RECORD) > f32(0)
 
         # The forward pass again, up to the covariance.
         mx, my, mz = load_column(means, 3 * i, 3), load_column(means, 3 * i + 1, 3), load_column(means, 3 * i + 2, 3)
@@ -152,9 +189,9 @@ def project_backward(
         k_cy = k_cy + d_v + inverse_z * (d_jv_z - keep(free_y, d_jv_z))
 
         # Colour: clamped at 0 below; its direction runs from the optical centre to the mean.
-        d_red = keep(visible & (load_column(records, RECORD * i + CHANNELS + 1, RECORD) > f32(0)), d_red)
-        d_green = keep(visible & (load_column(records, RECORD * i + CHANNELS + 2, RECORD) > f32(0)), d_green)
-        d_blue = keep(visible & (load_column(records, RECORD * i + CHANNELS + 3, RECORD) > f32(0)), d_blue)
+        d_red = keep(visible & (load_column(records, RECORD * row + CHANNELS + 1, RECORD) > f32(0)), d_red)
+        d_green = keep(visible & (load_column(records, RECORD * row + CHANNELS + 2, RECORD) > f32(0)), d_green)
+        d_blue = keep(visible & (load_column(records, RECORD * row + CHANNELS + 3, RECORD) > f32(0)), d_blue)
         dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
         shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
         dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
@@ -169,7 +206,7 @@ def project_backward(
         store_column(means_gradient, 3 * i + 1, 3, g_x * camera[1] + g_y * camera[5] + g_z * camera[9] + v_y)
         store_column(means_gradient, 3 * i + 2, 3, g_x * camera[2] + g_y * camera[6] + g_z * camera[10] + v_z)
         # s sums alpha dL/dalpha; the compensation, if any, is a factor of both opacities.
-        shown = load_column(records, RECORD * i + OPACITY, RECORD)
+        shown = load_column(records, RECORD * row + OPACITY, RECORD)
         if antialiased:
             shown = load(opacities, i)
         store(opacities_gradient, i, keep(visible, zero - s / shown))
@@ -186,19 +223,20 @@ def project_backward(
         t20, t21 = t20 + g_z * mx + ju_z * a_x + jv_z * b_x, t21 + g_z * my + ju_z * a_y + jv_z * b_y
         t22 = t22 + g_z * mz + ju_z * a_z + jv_z * b_z
         t03, t13, t23 = t03 + g_x, t13 + g_y, t23 + g_z
-    store(camera_sums, 0, lane_sums((t00, t01, t02, t03, t10, t11, t12, t13)))
-    store(camera_sums, 8, lane_sums((t20, t21, t22, t23, k_fx, k_fy, k_cx, k_cy)))
-    store(camera_sums, 16, lane_sums((c_x, c_y, c_z)))
+    store(camera_sums, sums_at, lane_sums((t00, t01, t02, t03, t10, t11, t12, t13)))
+    store(camera_sums, sums_at + 8, lane_sums((t20, t21, t22, t23, k_fx, k_fy, k_cx, k_cy)))
+    store(camera_sums, sums_at + 16, lane_sums((c_x, c_y, c_z)))
+    return done
 
 
 @kernel
-def gather_features(begin, end, first_slot, slots, sums, first, channels, gradient):
-    """Adds up the channel sums of each splat's slots into columns `first` and on of gradient, flat [N, channels]."""
-    wanted = min(8, channels - first)
-    for i in range(begin, end):
-        slot = np.int64(first_slot[i]) * SLOT + CHANNEL_SUMS
-        for c in range(wanted):
-            total = f32(0)
-            for k in range(np.int64(slots[i])):
-                total += sums[slot + SLOT * k + c]
-            gradient[i * channels + first + c] = total
+def gather_features(first, last, begins, ends, groups, first_slot, slots, sums, column, channels, gradient):
+    """Adds up the channel sums of each record's slots into its Gaussian's columns `column` and on of gradient, flat
+    [N, channels], in the blocks first:last."""
+    wanted = min(8, channels - column)
+    for block in range(first, last):
+        for row in range(begins[block], ends[block]):
+            slot, gaussian = np.int64(first_slot[row]) * SLOT + CHANNEL_SUMS, source(groups, row)
+            for k in range(np.int64(slots[row])):
+                for c in range(wanted):
+                    gradient[gaussian * channels + column + c] += sums[slot + SLOT * k + c]

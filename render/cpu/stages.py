@@ -20,8 +20,8 @@ from .workers import run
 
 GROUP = 8  # Gaussians in one vector
 FEATURE_PASS = 8  # channels that one more pass over the lists takes
-# Gaussians whose camera gradients are summed together: fixed, so that the sum does not depend on the threads.
-BLOCK = 8192
+# Gaussians that are worked on together.
+BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,25 @@ class Columns:
     def __len__(self) -> int:
         return len(self.means)
 
-    def groups(self) -> list[tuple[int, int, list[np.ndarray]]]:
-        """(first row, rows, flat arrays): whole groups of eight as they are, then the last few, padded with zeros.
+    def parts(self) -> list[tuple[int, list[np.ndarray]]]:
+        """(first Gaussian, flat arrays): whole groups of eight as they are; the last few padded with zeros.
 
         The arrays: means, quats, scales, opacities, sh, and the feature that rides with the colours, if any.
         """
         feature = self.features[:, 0] if self.features.shape[1] == 1 else self.features[:0, :0]
         columns = [self.means, self.quats, self.scales, self.opacities, self.sh, feature]
         whole = len(self) // GROUP * GROUP
-        parts = [(0, whole, [column[:whole].reshape(-1) for column in columns])]
+        parts = [(0, [column[:whole].reshape(-1) for column in columns])]
         if whole < len(self):
-            last = []
-            for column in columns:
-                padded = np.zeros((GROUP if len(column) else 0, *column.shape[1:]), np.float32)
-                padded[: len(column[whole:])] = column[whole:]
-                last.append(padded.reshape(-1))
-            parts.append((whole, GROUP, last))
+            parts.append((whole, [_padded(column, whole).reshape(-1) for column in columns]))
         return parts
+
+
+def _padded(column: np.ndarray, whole: int) -> np.ndarray:
+    """A copy of the rows from `whole` on, with zeros up to eight; empty columns stay empty."""
+    padded = np.zeros((GROUP if len(column) else 0, *column.shape[1:]), np.float32)
+    padded[: len(column[whole:])] = column[whole:]
+    return padded
 
 
 @dataclass
@@ -70,6 +72,39 @@ class Images:
         return [self.rgb.reshape(-1), self.alpha.reshape(-1), self.depth.reshape(-1), self.features.reshape(-1)]
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Gaussians in runs of fixed length, so that no sum over them depends on the number of threads.
+
+    begins, limits: the Gaussians of each block, the last block being the incomplete group of eight, if there is
+    one; begins, ends: its records, which are fewer where some are out of view.
+    """
+
+    begins: np.ndarray
+    limits: np.ndarray
+    ends: np.ndarray
+    whole: int  # blocks of whole groups
+
+    @staticmethod
+    def of(count: int) -> Blocks:
+        whole, padded = count // GROUP * GROUP, -(-count // GROUP) * GROUP
+        begins = np.arange(0, whole, BLOCK, dtype=np.int64)
+        number = len(begins)
+        if padded > whole:
+            begins = np.append(begins, whole)
+        limits = np.append(begins[1:], padded)[: len(begins)]
+        return Blocks(begins, limits, limits.copy(), number)
+
+    def share(self, thread: int, threads: int) -> tuple[int, int]:
+        """First and past-the-last block of one thread's share."""
+        return len(self.begins) * thread // threads, len(self.begins) * (thread + 1) // threads
+
+    def within(self, share: tuple[int, int], offset: int) -> tuple[int, int]:
+        """The blocks of a share that lie in the part of the columns which starts at this Gaussian."""
+        first, last = share
+        return (first, min(last, self.whole)) if offset == 0 else (max(first, self.whole), last)
+
+
 @dataclass
 class Workspace:
     """What the forward pass leaves for the backward pass; its memory is used again, being slow to get."""
@@ -77,6 +112,7 @@ class Workspace:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     offsets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     pairs: int = 0
+    blocks: Blocks = field(default_factory=lambda: Blocks.of(0))
 
     def get(self, name: str, size: int, dtype: Any) -> np.ndarray:
         """An array of this size, of any content."""
@@ -114,26 +150,24 @@ def bin_view(
     """
     padded = -(-len(columns) // GROUP) * GROUP
     records = space.get("records", RECORD * padded, np.float32)
-    tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
+    groups = space.get("groups", padded // GROUP, np.uint32)
     first_slot, slots = space.get("first_slot", padded, np.uint32), space.get("slots", padded, np.uint32)
+    tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
     counts = np.empty((threads, tiles_x * tiles_y), np.int64)
-    cuts = [padded // GROUP * thread // threads * GROUP for thread in range(threads + 1)]
-    parts = columns.groups()
+    blocks = space.blocks = Blocks.of(len(columns))
+    coefficients, parts = columns.sh.shape[1], columns.parts()
 
     def first(thread: int) -> tuple[int, int]:
-        begin, end = cuts[thread], cuts[thread + 1]
-        for offset, rows, arrays in parts:
-            inside = max(begin, offset) - offset, min(end, offset + rows) - offset
-            if inside[0] < inside[1]:
-                part = records[RECORD * offset :]
-                coefficients = columns.sh.shape[1]
-                *geometry, sh, feature = arrays
-                bad = project(
-                    *inside, *geometry, sh, coefficients, feature, camera, width, height, antialiased, part
-                )
-                if bad >= 0:
-                    return 0, offset + bad
-        return count_pairs(begin, end, records, tiles_x, counts[thread], first_slot, slots), -1
+        mine = blocks.share(thread, threads)
+        for offset, (*geometry, sh, feature) in parts:
+            within = blocks.within(mine, offset)
+            bad = project(
+                *within, blocks.begins, blocks.ends, offset, *geometry, sh, coefficients, feature, camera,
+                width, height, antialiased, records, groups,
+            )  # fmt: skip
+            if bad >= 0:
+                return 0, bad
+        return count_pairs(*mine, blocks.begins, blocks.ends, records, tiles_x, counts[thread], first_slot, slots), -1
 
     found = run(threads, first)
     for _, bad in found:
@@ -148,10 +182,10 @@ def bin_view(
     splat_of_slot = space.get("splat_of_slot", pairs, np.uint32)
 
     def second(thread: int) -> None:
-        begin, end = cuts[thread], cuts[thread + 1]
         list_pairs(
-            begin, end, records, tiles_x, counts[thread], before[thread], first_slot, slots, keys, splat_of_slot
-        )
+            *blocks.share(thread, threads), blocks.begins, blocks.ends, records, tiles_x, counts[thread],
+            before[thread], first_slot, slots, keys, splat_of_slot,
+        )  # fmt: skip
 
     run(threads, second)
     return longest
@@ -181,8 +215,8 @@ def draw(
         counter = np.zeros(1, np.int64)
         template = (np.float32(0),) * FEATURE_PASS
         return lambda thread: composite_features(
-            counter, arrays["records"], table.reshape(-1), table.shape[1], first, lists[0], space.offsets,
-            width, height, template, image, count,
+            counter, arrays["records"], arrays["groups"], table.reshape(-1), table.shape[1], first, lists[0],
+            space.offsets, width, height, template, image, count,
         )  # fmt: skip
 
     for first in range(0, count, FEATURE_PASS):
@@ -207,18 +241,12 @@ def backward(
     scratch = borrow()
     sums = scratch.get("sums", SLOT * space.pairs, np.float32)
     gradients = Columns(*(np.empty_like(value) for value in vars(columns).values()))
-    cuts = [len(columns) * thread // threads for thread in range(threads + 1)]
     count, add = columns.features.shape[1], False
     if count > 1:
-        table = padded_features(columns.features)
-        image, gradient = images.features.reshape(-1), along.features.reshape(-1)
-        features_gradient = gradients.features.reshape(-1)
+        gradients.features.fill(0)
         for first in range(0, count, FEATURE_PASS):
-            _feature_pass(
-                threads, space, table, first, lists, width, height, image, gradient, count, sums, add,
-                features_gradient, cuts,
-            )  # fmt: skip
-            add = True
+            _feature_pass(columns.features, gradients.features, first, width, height, threads, space, images, along, sums)
+            add = True  # the moments of the passes add up
     counter = np.zeros(1, np.int64)
     template = (np.float32(0),) * (5 if count == 1 else 4)
     marker = (np.float32(0),) if absolute.size else ()
@@ -236,58 +264,47 @@ def backward(
     return gradients, camera_sums
 
 
-def _feature_pass(
-    threads, space, table, first, lists, width, height, image, gradient, count, sums, add, features_gradient, cuts
-):  # fmt: skip
-    counter = np.zeros(1, np.int64)
+def _feature_pass(features, features_gradient, first, width, height, threads, space, images, along, sums) -> None:
+    arrays, blocks, counter = space.arrays, space.blocks, np.zeros(1, np.int64)
+    lists = [space.get(name, space.pairs, np.uint32) for name in ("splats", "slots_in_order")]
+    table, channels = padded_features(features), features.shape[1]
+    image, gradient = images.features.reshape(-1), along.features.reshape(-1)
     template = (np.float32(0),) * FEATURE_PASS
-    records, first_slot, slots = (space.arrays[name] for name in ("records", "first_slot", "slots"))
     run(
         threads,
         lambda thread: composite_features_backward(
-            counter, records, table.reshape(-1), table.shape[1], first, *lists, space.offsets, width, height,
-            template, image, gradient, count, sums, add,
+            counter, arrays["records"], arrays["groups"], table.reshape(-1), table.shape[1], first, *lists,
+            space.offsets, width, height, template, image, gradient, channels, sums, first > 0,
         ),
     )  # fmt: skip
     run(
         threads,
         lambda thread: gather_features(
-            cuts[thread], cuts[thread + 1], first_slot, slots, sums, first, count, features_gradient
+            *blocks.share(thread, threads), blocks.begins, blocks.ends, arrays["groups"], arrays["first_slot"],
+            arrays["slots"], sums, first, channels, features_gradient.reshape(-1),
         ),
-    )
+    )  # fmt: skip
 
 
 def _to_gaussians(columns, gradients, camera, width, height, antialiased, threads, space, sums, absolute):
-    """Runs the backward of the projection in blocks; the last, incomplete group goes through arrays of its own."""
-    records, first_slot, slots = (space.arrays[name] for name in ("records", "first_slot", "slots"))
+    """From slots to the gradients of Gaussians and camera; the incomplete group goes through arrays of its own."""
+    blocks, kept = space.blocks, [space.arrays[name] for name in ("records", "groups", "first_slot", "slots")]
     coefficients, rides = columns.sh.shape[1], columns.features.shape[1] == 1
-    camera_sums = []
-    for offset, rows, inputs in columns.groups():
-        last = offset + rows > len(columns)
-        targets = [gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh]
-        targets += [gradients.features[:, 0] if rides else gradients.features[:0, :0]]
-        targets += [absolute]
-        if last:
-            held = [target[offset:] for target in targets]
-            targets = [np.zeros((rows if len(t) else 0, *t.shape[1:]), np.float32) for t in targets]
-            targets[-1][: len(held[-1])] = held[-1]
-        flat = [target.reshape(-1) for target in targets]
-        blocks = -(-rows // BLOCK)
-        block_sums = np.zeros((blocks, CAMERA_SUMS), np.float32)
-        *geometry, sh, _ = inputs
+    camera_sums = np.zeros((len(blocks.begins), CAMERA_SUMS), np.float32)
+    targets = [gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh]
+    targets += [gradients.features[:, 0] if rides else gradients.features[:0, :0], absolute]
+    for offset, (*geometry, sh, _) in columns.parts():
+        last = [_padded(target, offset) for target in targets] if offset else []
+        flat = [target.reshape(-1) for target in last or targets]
 
-        def work(thread: int) -> None:
-            for block in range(thread, blocks, threads):  # noqa: B023 (run at once)
-                project_backward(
-                    BLOCK * block, min(BLOCK * (block + 1), rows), *geometry, sh, coefficients, camera, width, height,  # noqa: B023
-                    antialiased, records[RECORD * offset :], first_slot[offset:], slots[offset:], sums, *flat,  # noqa: B023
-                    block_sums[block],  # noqa: B023
-                )  # fmt: skip
+        def work(thread: int, offset=offset, geometry=geometry, sh=sh, flat=flat) -> None:
+            project_backward(
+                *blocks.within(blocks.share(thread, threads), offset), blocks.begins, blocks.limits, blocks.ends,
+                offset, *geometry, sh, coefficients, camera, width, height, antialiased, *kept, sums, *flat,
+                camera_sums.reshape(-1),
+            )  # fmt: skip
 
-        run(threads if blocks > 1 else 1, work)
-        camera_sums.append(block_sums.astype(np.float64))
-        if last:
-            for target, part in zip(held, targets, strict=True):
-                target[...] = part[: len(target)]
-    return np.concatenate(camera_sums).sum(axis=0) if camera_sums else np.zeros(CAMERA_SUMS)
-
+        run(threads, work)
+        for target, part in zip(targets, last, strict=False):
+            target[offset:] = part[: len(target[offset:])]
+    return camera_sums.sum(axis=0, dtype=np.float64)
