@@ -18,7 +18,7 @@ from ..conventions import PLY_FROM_GLTF, wxyz_from_xyzw
 from ..gaussians import Gaussians
 from .checks import checked_gaussians
 from .gltf_accessors import FLOAT, Column, read_column
-from .gltf_document import EXTENSION, Document
+from .gltf_document import EXTENSION, Document, shown
 from .gltf_nodes import placed_primitives
 
 FREE_BYTES = 64 << 20  # a file of any size may fill this much with Gaussians
@@ -64,7 +64,7 @@ def _columns(document: Document, primitive: dict[str, Any]) -> dict[str, Column]
     extension = document.object(primitive["extensions"][EXTENSION], EXTENSION)
     for name in document.object(extension.get("extensions", {}), f"extensions of {EXTENSION}"):
         if "compression" in name:
-            document.fail("splats without compression", repr(name[:60]), "export them uncompressed, or as .spz")
+            document.fail("splats without compression", shown(name), "export them uncompressed, or as .spz")
     attributes = document.object(primitive.get("attributes"), "a primitive's attributes")
     missing = [name for name in [*_REQUIRED, *_HARMONICS[0]] if name not in attributes]
     if missing:
@@ -77,10 +77,10 @@ def _columns(document: Document, primitive: dict[str, Any]) -> dict[str, Column]
     for name, value in _EXPECTED.items():
         found = extension.get(name, value if name == "projection" else None)
         if found != value:
-            document.fail(f"{name} {value!r}", repr(str(found)[:40]), "no other is read here: export it with that")
+            document.fail(f"{name} {value!r}", shown(found), "no other is read here: export it with that")
     mode = primitive.get("mode", _TRIANGLES)
     if mode != _POINTS:
-        document.fail("splats as points, mode 0", f"mode {str(mode)[:20]}")
+        document.fail("splats as points, mode 0", f"mode {shown(mode)}")
     held = [sum(name in attributes for name in names) for names in _HARMONICS]
     degree = max(degree for degree in range(4) if held[degree])
     if any(held[i] != len(_HARMONICS[i]) for i in range(degree + 1)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from .gltf_document import Document
+from .gltf_document import Document, shown
 
 FLOAT = {(5126, False)}
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5126: "<f4"}
@@ -39,9 +39,8 @@ def read_column(document: Document, index: object, name: str, kind: str, types: 
     stored = [accessor.get("componentType"), accessor.get("normalized", False)]
     allowed = [found for found in types if list(found) == stored]
     if accessor.get("type") != kind or not allowed:
-        document.fail(
-            f"{name} as {kind} of an allowed component type", f"{str(accessor.get('type'))[:20]} of {str(stored)[:30]}"
-        )
+        got = f"{shown(accessor.get('type'))} of {', '.join(shown(value) for value in stored)}"
+        document.fail(f"{name} as {kind} of an allowed component type", got)
     number, normalized = allowed[0]
     if "sparse" in accessor or "bufferView" not in accessor:
         document.fail(f"{name} in a buffer view", "a sparse or empty accessor", "export it without")

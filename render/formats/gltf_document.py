@@ -58,24 +58,24 @@ class Document:
 
     def object(self, value: object, what: str) -> dict[str, Any]:
         if not isinstance(value, dict):
-            self.fail(f"an object for {what}", _shown(value))
+            self.fail(f"an object for {what}", shown(value))
         return value
 
     def array(self, value: object, what: str) -> list:
         if not isinstance(value, list):
-            self.fail(f"a list for {what}", _shown(value))
+            self.fail(f"a list for {what}", shown(value))
         return value
 
     def integer(self, value: object, what: str, low: int, high: int) -> int:
         if type(value) is not int or not low <= value <= high:
-            self.fail(f"{what} of {low}..{high}", _shown(value))
+            self.fail(f"{what} of {low}..{high}", shown(value))
         return value
 
     def numbers(self, value: object, what: str, count: int) -> list[float]:
         """Exactly `count` finite numbers."""
         values = self.array(value, what)
         if len(values) != count or not all(type(v) in (int, float) and abs(v) < 1e30 for v in values):
-            self.fail(f"{count} numbers for {what}", _shown(value))
+            self.fail(f"{count} numbers for {what}", shown(value))
         return [float(v) for v in values]
 
     def buffer_view(self, index: object) -> tuple[memoryview, int | None]:
@@ -126,11 +126,11 @@ class Document:
     def _check_version_and_extensions(self) -> None:
         version = self.object(self.root.get("asset"), "asset").get("version")
         if not isinstance(version, str) or not version.startswith("2."):
-            self.fail("glTF version 2", _shown(version), "export it again")
+            self.fail("glTF version 2", shown(version), "export it again")
         required = self.array(self.root.get("extensionsRequired", []), "extensionsRequired")
         unknown = [name for name in required if name != EXTENSION]
         if unknown:
-            self.fail(f"no required extension but {EXTENSION}", _shown(unknown[0]), "export it without that extension")
+            self.fail(f"no required extension but {EXTENSION}", shown(unknown[0]), "export it without that extension")
 
     def _buffer(self, index: int) -> bytes:
         if index not in self._buffers:
@@ -140,7 +140,7 @@ class Document:
             if uri is None:
                 data = self._binary_chunk(index, length)
             elif not isinstance(uri, str):
-                self.fail("a buffer's uri", _shown(uri))
+                self.fail("a buffer's uri", shown(uri))
             elif uri.startswith("data:"):
                 buffer["uri"] = ""  # decoded once: the text need not stay in memory
                 data = self._decode(uri, length)
@@ -162,7 +162,7 @@ class Document:
     def _decode(self, uri: str, length: int) -> bytes:
         kind, comma, text = uri.partition(",")
         if not comma or not kind.endswith(";base64"):
-            self.fail("a data URI in base64", _shown(uri))
+            self.fail("a data URI in base64", shown(uri))
         try:
             data = base64.b64decode(text, validate=True)
         except ValueError as error:
@@ -175,32 +175,32 @@ class Document:
         name = unquote(uri)
         outside = "another place, which a scene may not open"
         if ":" in name or "\\" in name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
-            self.fail("buffers in the file's own folder", f"{_shown(uri)}: {outside}", "copy them there")
+            self.fail("buffers in the file's own folder", f"{shown(uri)}: {outside}", "copy them there")
         root = self.path.parent.resolve()
         try:
             target = (root / name).resolve()
-            if root not in target.parents:
-                self.fail("buffers in the file's own folder", f"{_shown(uri)}: {outside}", "copy them there")
+            if root not in target.parents:  # a link leads out
+                self.fail("buffers in the file's own folder", f"{shown(uri)}: {outside}", "copy them there")
             if not target.is_file():
-                self.fail(f"the file {_shown(uri)} in the same folder", "none", "copy it there")
+                self.fail(f"the file {shown(uri)} in the same folder", "none", "copy it there")
             with target.open("rb") as file:
                 held = file.seek(0, 2)
                 if held < length:
-                    self.fail(f"{length} bytes in {_shown(uri)}", f"{held}")
+                    self.fail(f"{length} bytes in {shown(uri)}", f"{held}")
                 file.seek(0)
                 return file.read(length)
-        except (OSError, RuntimeError) as error:  # names too long, links in a circle, no permission
-            self.fail(f"a readable file {_shown(uri)}", type(error).__name__, "check the folder")
+        except FormatError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no permission, not text
+            self.fail(f"a readable file {shown(uri)}", type(error).__name__, "check the folder")
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number in JSON")
 
 
-def _shown(value: object) -> str:
-    """The start of a value, on one line."""
+def shown(value: object) -> str:
+    """What a value is, on one short line; what is nested is not walked through."""
     if isinstance(value, (dict, list)):
         return f"a {'list' if isinstance(value, list) else 'JSON object'} of {len(value)}"
-    if isinstance(value, int) and abs(value) >= 2**64:
-        return "a huge number"  # printing millions of digits takes minutes
-    return repr(value)[:60] if not isinstance(value, str) else repr(value[:60])
+    return repr(value[:60] if isinstance(value, str) else value)[:80]
