@@ -161,18 +161,14 @@ def _camera_numbers(K: Tensor, w2c: Tensor) -> np.ndarray:
 
 def _camera_gradients(sums: np.ndarray, w2c: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of K and w2c; the optical centre is -R^T t, which the view-dependent colours look from."""
-    matrix = w2c.detach().to(torch.float64)
-    rotation, translation = matrix[:3, :3], matrix[:3, 3]
-    along = torch.from_numpy(sums)
-    center = along[16:19]
-    w2c_gradient = torch.zeros(4, 4, dtype=torch.float64)
-    rows = torch.stack([along[0:4], along[4:8], along[8:12]])
+    matrix, center = w2c.detach().numpy().astype(np.float64), sums[16:19]
+    w2c_gradient, K_gradient = np.zeros((4, 4), np.float32), np.zeros((3, 3), np.float32)
+    rows = sums[:12].reshape(3, 4).copy()
+    rows[:, :3] -= np.outer(matrix[:3, 3], center)
+    rows[:, 3] -= matrix[:3, :3] @ center
     w2c_gradient[:3] = rows
-    w2c_gradient[:3, :3] -= translation[:, None] * center[None, :]
-    w2c_gradient[:3, 3] -= rotation @ center
-    K_gradient = torch.zeros(3, 3, dtype=torch.float64)
-    K_gradient[0, 0], K_gradient[1, 1], K_gradient[0, 2], K_gradient[1, 2] = along[12:16]
-    return K_gradient.to(torch.float32), w2c_gradient.to(torch.float32)
+    K_gradient[[0, 1, 0, 1], [0, 1, 2, 2]] = sums[12:16]
+    return torch.from_numpy(K_gradient), torch.from_numpy(w2c_gradient)
 
 
 def _check_absolute(absolute: Tensor, gaussians: Gaussians, cameras: Camera) -> None:

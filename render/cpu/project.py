@@ -108,9 +108,12 @@ def project(
                 continue
             right = select(visible, right, broadcast(f32(-1)))
             uu, uv, vv = cov_vv * inverse * f32(-1 / 32), cov_uv * inverse * f32(1 / 16), cov_uu * inverse * f32(-1 / 32)
-            dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
-            shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
-            red, green, blue = evaluate(sh, i, coefficients, dx * shorten, dy * shorten, dz * shorten)
+            dx, dy, dz = zero, zero, zero
+            if coefficients > 1:
+                dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
+                shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
+                dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
+            red, green, blue = evaluate(sh, i, coefficients, dx, dy, dz)
             bad = not_finite(qw + qx + qy + qz) | not_finite(red) | not_finite(green) | not_finite(blue)
             if any_lane(bad):
                 return offset + i

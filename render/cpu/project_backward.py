@@ -192,15 +192,16 @@ def _block(
         d_red = keep(visible & (load_column(records, RECORD * row + CHANNELS + 1, RECORD) > f32(0)), d_red)
         d_green = keep(visible & (load_column(records, RECORD * row + CHANNELS + 2, RECORD) > f32(0)), d_green)
         d_blue = keep(visible & (load_column(records, RECORD * row + CHANNELS + 3, RECORD) > f32(0)), d_blue)
-        dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
-        shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
-        dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
-        v_x, v_y, v_z = harmonics.backward(
-            sh, i, coefficients, dx, dy, dz, (d_red, d_green, d_blue), sh_gradient
-        )
-        along = v_x * dx + v_y * dy + v_z * dz
-        v_x, v_y, v_z = (v_x - along * dx) * shorten, (v_y - along * dy) * shorten, (v_z - along * dz) * shorten
-        c_x, c_y, c_z = c_x - v_x, c_y - v_y, c_z - v_z
+        dx, dy, dz, shorten = zero, zero, zero, zero
+        if coefficients > 1:
+            dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
+            shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
+            dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
+        v_x, v_y, v_z = harmonics.backward(sh, i, coefficients, dx, dy, dz, (d_red, d_green, d_blue), sh_gradient)
+        if coefficients > 1:
+            along = v_x * dx + v_y * dy + v_z * dz
+            v_x, v_y, v_z = (v_x - along * dx) * shorten, (v_y - along * dy) * shorten, (v_z - along * dz) * shorten
+            c_x, c_y, c_z = c_x - v_x, c_y - v_y, c_z - v_z
 
         store_column(means_gradient, 3 * i, 3, g_x * camera[0] + g_y * camera[4] + g_z * camera[8] + v_x)
         store_column(means_gradient, 3 * i + 1, 3, g_x * camera[1] + g_y * camera[5] + g_z * camera[9] + v_y)

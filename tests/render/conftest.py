@@ -1,4 +1,6 @@
+import importlib.util
 import math
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -14,6 +16,15 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """oracle.py beside this file, as a module."""
+    spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
