@@ -13,7 +13,6 @@ from torch import Tensor
 
 from .transforms import invert_rigid
 
-
 # Half turns between the axes of splat files; all are right-handed. Source: the formats' own documentation.
 PLY_FROM_GLTF = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # +y up, fronts face +z
 PLY_FROM_SPZ = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))  # +y up, +z backward
@@ -47,6 +46,30 @@ def wxyz_from_xyzw(quats: Float[Tensor, "*S 4"]) -> Float[Tensor, "*S 4"]:
 def xyzw_from_wxyz(quats: Float[Tensor, "*S 4"]) -> Float[Tensor, "*S 4"]:
     """To SciPy, ROS, glTF and most engines."""
     return quats.roll(-1, dims=-1)
+
+
+def w2c_from_pytorch3d(R: Float[Tensor, "*B 3 3"], T: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 4 4"]:
+    """From PyTorch3D: +x left, +y up, +z forward, and row vectors, `x_camera = x_world @ R + T`."""
+    signs = R.new_tensor([-1.0, -1.0, 1.0])
+    upper = torch.cat([R.transpose(-1, -2), T[..., None]], dim=-1) * signs[:, None]
+    last = R.new_tensor([[0.0, 0.0, 0.0, 1.0]]).expand(*R.shape[:-2], 1, 4)
+    return torch.cat([upper, last], dim=-2)
+
+
+def pytorch3d_from_w2c(w2c: Float[Tensor, "*B 4 4"]) -> tuple[Float[Tensor, "*B 3 3"], Float[Tensor, "*B 3"]]:
+    """R and T, to PyTorch3D."""
+    signs = w2c.new_tensor([-1.0, -1.0, 1.0])
+    return w2c[..., :3, :3].transpose(-1, -2) * signs, w2c[..., :3, 3] * signs
+
+
+def K_from_pytorch3d_ndc(
+    focal: Float[Tensor, "*B 2"], principal: Float[Tensor, "*B 2"], width: int, height: int
+) -> Float[Tensor, "*B 3 3"]:
+    """From PyTorch3D's normalised units: half the shorter side is 1, the origin the image's centre, +x left, +y up."""
+    unit = min(width, height) / 2
+    K = torch.diag_embed(torch.cat([focal * unit, torch.ones_like(focal[..., :1])], dim=-1))
+    center = focal.new_tensor([width / 2, height / 2]) - principal * unit
+    return K + torch.nn.functional.pad(center[..., None], (2, 0, 0, 1))
 
 
 def _flip_y_and_z(like: Tensor) -> Tensor:

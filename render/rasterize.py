@@ -1,8 +1,8 @@
 """The one entry to Gaussian rasterization, and the choice of the backend that does it.
 
-All backends share gsplat's definition: EWA projection with 0.3 px^2 added to both variances, splats
+The backends share gsplat's definition: EWA projection with 0.3 px^2 added to both variances, splats
 composited front to back by z, alpha capped at 0.999 and skipped below 1/255, a pixel finished when its
-transmittance would reach 1e-4.
+transmittance would reach 1e-4. Only "pytorch3d" does not: it is a baseline of round splats.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIN_ALPHA = 1 / 255
 MAX_ALPHA = 0.999
 MIN_TRANSMITTANCE = 1e-4
 
-Backend = Literal["auto", "torch", "cpu", "gsplat"]
+Backend = Literal["auto", "torch", "cpu", "gsplat", "pytorch3d"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ def backend_problem(name: str) -> str | None:
         from .rasterize_gsplat import gsplat_problem
 
         return gsplat_problem()
+    if name == "pytorch3d":
+        from .rasterize_pytorch3d import pytorch3d_problem
+
+        return pytorch3d_problem()
     if name == "cpu" and importlib.util.find_spec("numba") is None:
         return 'the "cpu" backend needs numba, which is not installed: pip install numba'
     return None
@@ -131,9 +135,16 @@ def _gsplat(gaussians: Gaussians, cameras: Camera) -> RenderOutput:
     return rasterize_gsplat(gaussians, cameras)
 
 
+def _pytorch3d(gaussians: Gaussians, cameras: Camera) -> RenderOutput:
+    from .rasterize_pytorch3d import rasterize_pytorch3d
+
+    return rasterize_pytorch3d(gaussians, cameras)
+
+
 # Each takes cameras with exactly one batch axis and renders over black.
 BACKENDS: dict[str, Callable[[Gaussians, Camera], RenderOutput]] = {
     "torch": _torch,
     "cpu": _cpu,
     "gsplat": _gsplat,
+    "pytorch3d": _pytorch3d,
 }

@@ -9,11 +9,6 @@ from typing import Any
 
 from .. import environment
 
-# Optional distribution: what it adds, and how to get it.
-OPTIONAL = {
-    "gsplat": ("the CUDA rasterizer, backend 'gsplat'", "pip install 'hybridwm[gsplat]'"),
-}
-
 
 @dataclass(frozen=True)
 class Options:
@@ -46,21 +41,35 @@ def examine() -> dict[str, Any]:
         "default_device": "cuda" if torch.cuda.is_available() else "cpu",
         "missing": {
             name: {"for": purpose, "install": command}
-            for name, (purpose, command) in OPTIONAL.items()
+            for name, (purpose, command) in _optional().items()
             if environment.installed_version(name) is None
         },
     }
 
 
+def _optional() -> dict[str, tuple[str, str]]:
+    """Optional distribution: what it adds, and how to get it."""
+    from render.rasterize_pytorch3d import INSTALL_PAGE
+
+    return {
+        "gsplat": ("the CUDA rasterizer, backend 'gsplat'", "pip install 'hybridwm[gsplat]'"),
+        "pytorch3d": (
+            "a baseline of round splats, backend 'pytorch3d', and its cameras",
+            f"no wheel; see {INSTALL_PAGE}",
+        ),
+    }
+
+
 def as_text(findings: dict[str, Any]) -> str:
     """The findings for a terminal."""
+    width = max(map(len, findings["rasterizers"]))
     lines = [
         f"hybridwm {findings['hybridwm']}, Python {findings['python']}, {findings['system']} "
         f"{findings['machine']}, {findings['cores']} cores",
         f"device: {findings['default_device']} {', '.join(findings.get('devices', []))}".rstrip(),
         "packages: " + ", ".join(f"{name} {version}" for name, version in findings["packages"].items()),
         "rasterizers:",
-        *(f"  {name:<7} {_verdict(found)}" for name, found in findings["rasterizers"].items()),
+        *(f"  {name:<{width}} {_verdict(found)}" for name, found in findings["rasterizers"].items()),
         f"depth sources: {', '.join(findings['depth_sources'])}",
         f"weights: {', '.join(findings['weights']) or 'none'}",
     ]

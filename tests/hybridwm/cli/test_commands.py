@@ -53,7 +53,7 @@ def test_doctor_tries_every_rasterizer(capsys):
     assert gsplat["works"] == torch.cuda.is_available() or gsplat["why"]
     assert {"stereo", "truth", "multiview"} <= set(findings["depth_sources"])
     assert main(["doctor"]) == 0
-    assert "rasterizers:\n  torch   works" in capsys.readouterr().out
+    assert "rasterizers:\n  torch     works" in capsys.readouterr().out
 
 
 def test_reconstruct_measures_the_room_in_metres(pair, reconstructed):
