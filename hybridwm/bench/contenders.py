@@ -72,7 +72,8 @@ class Contender:
 
 
 def contenders(names: Sequence[str], threads: Sequence[int], beside: Path | None) -> list[Contender]:
-    """Those that work here: the cpu backend and the one beside with each number of threads, others with the most.
+    """Those that work here: the cpu backend and the one beside with each number of threads, torch with the fewest (its
+    threads spin between small operations, which on a busy machine makes it slower many times), others with the most.
 
     Without names, every backend that works. Raises ValueError for a backend asked for by name that does not, and
     FileNotFoundError where the folder beside holds no module of the expected name.
@@ -82,7 +83,6 @@ def contenders(names: Sequence[str], threads: Sequence[int], beside: Path | None
         if problem is not None:
             raise ValueError(problem)
     chosen = names or [name for name in BACKENDS if backend_problem(name) is None]
-    most = max(threads)
     # The slow one last: a round's other measurements lie close together in time.
     found = [Contender("cpu", n) for n in threads if "cpu" in chosen]
     if beside is not None:
@@ -91,7 +91,8 @@ def contenders(names: Sequence[str], threads: Sequence[int], beside: Path | None
                 f"{beside}: expected a folder with {BESIDE}.py, a rasterizer to measure beside ours"
             )
         found += [Contender(BESIDE, n, beside) for n in threads]
-    return found + [Contender(name, most) for name in sorted(chosen, key="torch".__eq__) if name != "cpu"]
+    found += [Contender(name, max(threads)) for name in chosen if name not in ("cpu", "torch")]
+    return found + [Contender("torch", min(threads)) for name in chosen if name == "torch"]
 
 
 @contextmanager

@@ -24,7 +24,8 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 def peak_megabytes(contender: Contender, size: Size) -> dict[str, float | None]:
     """MB (10^6 bytes) beyond the scene: of a `render` without gradients, and then of a whole `step`, forward and
-    backward, with its outputs and gradients. None where the system does not say."""
+    backward. `kept` is the part of a step that is the caller's own: images, their gradients and those of the leaves.
+    None where the system does not say, or where there is no backward pass."""
     return in_fresh_process(_measure, contender, size)
 
 
@@ -39,9 +40,12 @@ def _measure(contender: Contender, size: Size) -> dict[str, float | None]:
         del outputs
         outputs = [output for output in draw() if output.requires_grad]
         if not outputs:
-            return {"render": render, "step": None}
-        torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
-        return {"render": render, "step": _peak(contender, before)}
+            return {"render": render, "step": None, "kept": None}
+        cotangents = [torch.ones_like(output) for output in outputs]
+        torch.autograd.backward(outputs, cotangents)
+        step = _peak(contender, before)
+        kept = [*outputs, *cotangents, *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+        return {"render": render, "step": step, "kept": sum(tensor.nbytes for tensor in kept) / 1e6}
 
 
 def _begin(contender: Contender) -> int | None:

@@ -33,7 +33,7 @@ class Plan:
     threads: Sequence[int]
     backends: Sequence[str] = ()
     repeats: int = 15
-    oracle_seconds: float = 10.0
+    oracle_seconds: float = 8.0
     cell_seconds: float = 8.0
     beside: Path | None = None
     memory: bool = True
@@ -72,7 +72,7 @@ def measure_rendering(plan: Plan, log: Log, console: Console) -> dict[str, Any]:
             if plan.memory:
                 announce(f"{size}: memory")
                 for contender, cell in zip(entered, cells, strict=True):
-                    if contender.threads == max(plan.threads):
+                    if contender.threads == max(c.threads for c in entered if c.name == contender.name):
                         cell["megabytes"] = _memory(contender, size)
                         log(kind="memory", size=str(size), contender=contender.key, **cell["megabytes"])
                 announce(f"{size}: memory", 1)
@@ -145,7 +145,7 @@ def _memory(contender: Contender, size: Size) -> dict[str, Any]:
     try:
         return peak_megabytes(contender, size)
     except BrokenProcessPool:
-        return {"render": None, "step": None, "why": "the system ended the process; was memory short?"}
+        return {"render": None, "step": None, "kept": None, "why": "the system ended the process; was memory short?"}
 
 
 def _fit(threads: int) -> dict[str, float]:

@@ -35,7 +35,7 @@ def show(console: Console, summary: Mapping[str, Any]) -> None:
     console.print(table)
     console.print(
         "Milliseconds, medians; render: without gradients, forward and backward: with those to splats and camera; "
-        "MB: beyond the scene; × torch: so many times faster than the torch backend, forward and backward.",
+        "MB: peak beyond the scene, gradients included; × torch: so many times faster than the torch backend.",
         style="dim",
         highlight=False,
     )

@@ -17,6 +17,7 @@ from .contenders import Contender, Draw, torch_threads
 
 # render: without gradients. forward, backward: one step of a fit, with gradients to the splats and the camera.
 PHASES = ("render", "forward", "backward")
+FEW = 3  # rounds
 SETTLE = 0.005  # seconds between measurements: torch's threads of the one before stop spinning
 
 
@@ -36,10 +37,14 @@ class Times:
         return 1000 * median(values) if values else None
 
     def over(self, other: Times, phase: str) -> float | None:
-        """The median, over rounds that both took part in, of this one's time over the other's."""
+        """The median, over rounds that both took part in, of this one's time over the other's; where those are
+        hardly any, the ratio of both medians."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         ratios = [a[phase] / b[phase] for a, b in pairs if a and b and phase in a and phase in b]
-        return median(ratios) if ratios else None
+        own, others = self.milliseconds(phase), other.milliseconds(phase)
+        if own is None or others is None:
+            return None
+        return median(ratios) if len(ratios) >= FEW else own / others
 
 
 def take_turns(

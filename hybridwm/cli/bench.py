@@ -38,7 +38,7 @@ class Options:
     repeats: int | None = None
     """Rounds at each size, 15 by default, 41 with --full; slow backends sit out."""
     oracle_seconds: float | None = None
-    """Where a round of the torch backend would take longer it is left out; 10 by default, 20 with --full."""
+    """Where a round of the torch backend would take longer it is left out; 8 by default, 20 with --full."""
     memory: bool = True
     """Measure the peak memory, each in a process of its own."""
     first_call: bool = True
@@ -88,7 +88,7 @@ def run(options: Options) -> None:
         threads=sorted(set(options.threads or (1, _cores()))),
         backends=options.backends,
         repeats=options.repeats or (41 if options.full else 15),
-        oracle_seconds=_first(options.oracle_seconds, 20.0 if options.full else 10.0),
+        oracle_seconds=_first(options.oracle_seconds, 20.0 if options.full else 8.0),
         cell_seconds=30.0 if options.full else 8.0,
         beside=options.beside,
         memory=options.memory,

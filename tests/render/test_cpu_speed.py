@@ -70,7 +70,10 @@ def test_two_threads_share_the_work(alone, phase):
 
 
 def test_memory_beyond_the_scene(alone):
-    assert cell(alone, "400k@512", "cpu, 2 threads")["megabytes"]["step"] <= 90
+    megabytes = cell(alone, "400k@512", "cpu, 2 threads")["megabytes"]
+    assert megabytes["render"] <= 90
+    # What the rasterizer takes for itself; the images and gradients that it gives are the caller's.
+    assert megabytes["step"] - megabytes["kept"] <= 90
 
 
 def test_first_calls(alone):

@@ -23,6 +23,7 @@ def test_memory_of_a_render_and_of_a_step_in_a_fresh_process():
     if taken["render"] is None:
         pytest.skip("this system does not let a process set its high-water mark back")
     image = 256 * 256 * 5 * 4 / 1e6
-    gradients = 20_000 * (3 + 4 + 3 + 1 + 3) * 4 / 1e6
+    gradients = 141**2 * (3 + 4 + 3 + 1 + 3) * 4 / 1e6
     assert image < taken["render"] < 60
-    assert image + gradients < taken["step"] < 120
+    assert taken["kept"] == pytest.approx(2 * image + gradients, abs=0.001)
+    assert taken["kept"] < taken["step"] < 120

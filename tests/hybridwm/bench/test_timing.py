@@ -67,6 +67,9 @@ def test_ratios_pair_the_rounds():
     b.rounds = [{"render": 2.0}, {"render": 2.0}, {"render": 8.0}, None]
     assert a.over(b, "render") == 0.5
     assert a.over(b, "backward") is None
+    # One round says little: all of the other's are taken.
+    b.rounds = [{"render": 5.0}, None, None, None]
+    assert a.over(b, "render") == 2.5 / 5
 
 
 def test_contenders_share_the_scene_and_the_image():
@@ -92,7 +95,7 @@ def test_a_rasterizer_in_a_folder_is_measured_beside(tmp_path, monkeypatch):
         "    return torch.cat([output.rgb, output.depth[..., None]], dim=-1), output.alpha[..., None]\n"
     )
     found = contenders(["torch"], [1, 2], tmp_path)
-    assert [contender.key for contender in found] == [f"{BESIDE}, 1 thread", f"{BESIDE}, 2 threads", "torch, 2 threads"]
+    assert [contender.key for contender in found] == [f"{BESIDE}, 1 thread", f"{BESIDE}, 2 threads", "torch, 1 thread"]
     try:
         measured = take_turns(found, room_splats(100), room_camera(20, 16), repeats=1, seconds=10)
     finally:
