@@ -1,8 +1,12 @@
-"""Tiny writers of the formats that are only read, each from the format's own documentation."""
+"""Tiny writers of the formats that are only read, each from the format's own documentation; and loading watched."""
 
+import base64
 import gzip
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -189,6 +193,19 @@ def glb_bytes(document, binary):
     return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
 
 
+NAMES = ("scene.ply", "scene.splat", "scene3.spz", "scene4.spz", "scene.glb", "scene.gltf")
+
+
+def sample_files():
+    """A sound file of each format, by its name."""
+    scene = make_scene(9, 1)
+    document, binary = gltf_parts(scene)
+    uri = "data:application/octet-stream;base64," + base64.b64encode(binary).decode()
+    text = {**document, "buffers": [{"byteLength": len(binary), "uri": uri}]}
+    whole = [packed_bytes(scene), splat_bytes(scene), spz_bytes(scene, 3), spz_bytes(scene, 4)]
+    return dict(zip(NAMES, [*whole, glb_bytes(document, binary), json.dumps(text).encode()], strict=True))
+
+
 class Writers:
     scene = staticmethod(make_scene)
     splat = staticmethod(splat_bytes)
@@ -196,8 +213,81 @@ class Writers:
     spz = staticmethod(spz_bytes)
     gltf = staticmethod(gltf_parts)
     glb = staticmethod(glb_bytes)
+    samples = staticmethod(sample_files)
 
 
 @pytest.fixture(scope="session")
 def writers():
     return Writers
+
+
+# Loads every file named on its standard input; tells what came of it, and what was touched meanwhile.
+WATCH = """
+import json, os, sys, time
+from render import FormatError, load
+root, sound, hostile = json.load(sys.stdin)
+for path in sound:
+    load(path)  # whatever is imported or compiled once, is by now
+armed, touched = False, []
+def watch(event, arguments):
+    if armed and event in ("open", "exec", "compile", "import", "os.system", "subprocess.Popen", "pickle.find_class",
+                           "socket.connect", "ctypes.dlopen", "os.exec", "os.posix_spawn"):
+        name = os.path.realpath(arguments[0]) if event == "open" else str(arguments[:1])
+        if event != "open" or not name.startswith(root + os.sep):
+            touched.append([event, name[:200]])
+sys.addaudithook(watch)
+def peak():
+    with open("/proc/self/status") as status:  # not getrusage: its peak may be that of the process that started this
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the peak counts from here
+before = peak()
+results = {}
+for path in hostile:
+    start, outcome = time.perf_counter(), "loaded"
+    armed = True
+    try:
+        load(path)
+    except FormatError as error:
+        outcome = f"FormatError: {error}"
+    except BaseException as error:
+        outcome = f"{type(error).__name__}: {error}"[:200]
+    armed = False
+    results[path] = [outcome, time.perf_counter() - start, touched[:]]
+    touched.clear()
+json.dump([results, peak() - before], sys.stdout)
+"""
+
+
+@pytest.fixture(scope="session")
+def load_watched(tmp_path_factory, root):
+    """load_watched({(name, case): bytes}) loads each file in one process that looks at what loading does.
+
+    Gives {(name, case): [outcome, seconds, what else was touched]} and the growth of the process's memory in bytes.
+    Beside each file lie a pipe and links to what is outside its folder.
+    """
+
+    def run(files):
+        base = tmp_path_factory.mktemp("hostile").resolve()
+        (base / "secret.bin").write_bytes(bytes(10_000))
+        (base / "sound").mkdir()
+        sound, hostile = [], {}
+        for name, data in sample_files().items():
+            (base / "sound" / name).write_bytes(data)
+            sound.append(str(base / "sound" / name))
+        for number, (key, data) in enumerate(files.items()):
+            folder = base / "files" / str(number)
+            folder.mkdir(parents=True)
+            (folder / key[0]).write_bytes(data)
+            (folder / "link.bin").symlink_to(base / "secret.bin")
+            (folder / "linked").symlink_to(base)
+            os.mkfifo(folder / "fifo.bin")
+            hostile[key] = str(folder / key[0])
+        job = json.dumps([str(base / "files"), sound, list(hostile.values())])
+        command = [sys.executable, "-c", WATCH]
+        done = subprocess.run(command, input=job, capture_output=True, text=True, cwd=root, timeout=150)
+        assert done.returncode == 0, done.stderr[-2000:]
+        results, grown = json.loads(done.stdout)
+        return {key: results[path] for key, path in hostile.items()}, grown
+
+    return run
