@@ -15,13 +15,13 @@ MARGIN = 0.15  # share of the image beyond which the projection's Jacobian is fr
 
 
 def boxes_in_view(
-    lowest: Float[Tensor, "M 3"], highest: Float[Tensor, "M 3"], largest: Float[Tensor, " M"], camera: Camera
+    lowest: Float[Tensor, "M 3"], highest: Float[Tensor, "M 3"], largest: Float[Tensor, "*#V M"], camera: Camera
 ) -> Bool[Tensor, "V M"]:
     """Whether Gaussians with centres in each box (world, metres) may reach the image of each camera [V].
 
-    largest: the boxes' largest standard deviations, metres. True for some boxes that do not reach it, False for
-    none that do, by the rasterizer's own bounds: with z the depth and f the focal length, a Gaussian's half width
-    in the image is at most REACH (f / z * largest * sqrt(1 + slope^2) + sqrt(DILATION)).
+    largest: of each box, or of each box for each camera, the largest standard deviation, metres. True for some boxes
+    that do not reach it, False for none that do, by the rasterizer's own bounds: with depth z and focal length f, a
+    Gaussian's half width in the image is at most REACH (f / z * largest * sqrt(1 + slope^2) + sqrt(DILATION)).
     """
     in_camera, spread = _in_cameras(lowest, highest, camera)
     K = camera.K.reshape(-1, 3, 3).to(in_camera)

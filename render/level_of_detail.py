@@ -22,8 +22,8 @@ class Pyramid:
     """Levels of one scene, cut into the same blocks of space: levels[0] is the scene itself, cells[0] = 0.
 
     cells: metres, each twice the one before. Each level is sorted by block, and block b of level i is
-    levels[i][offsets[i][b] : offsets[i][b + 1]]. lowest, highest, largest: the bounds of the centres in each block
-    and their largest standard deviation in any level, metres.
+    levels[i][offsets[i][b] : offsets[i][b + 1]]. lowest, highest: the bounds of the centres in each block; largest:
+    the largest standard deviation in each level of it, metres.
     """
 
     cells: tuple[float, ...]
@@ -31,7 +31,7 @@ class Pyramid:
     offsets: Int[Tensor, "L M1"]
     lowest: Float[Tensor, "M 3"]
     highest: Float[Tensor, "M 3"]
-    largest: Float[Tensor, " M"]
+    largest: Float[Tensor, "M L"]
 
 
 def levels(gaussians: Gaussians, finest_cell: float, count: int) -> Pyramid:
@@ -52,8 +52,8 @@ def levels(gaussians: Gaussians, finest_cell: float, count: int) -> Pyramid:
     made += [merge_with_sources(gaussians, cell) for cell in cells]
     sorted_levels, offsets = [], []
     lowest = gaussians.means.new_full((number, 3), math.inf)
-    highest, largest = -lowest, gaussians.means.new_zeros(number)
-    for level, source in made:
+    highest, largest = -lowest, gaussians.means.new_zeros(number, count + 1)
+    for i, (level, source) in enumerate(made):
         blocks, order = torch.sort(block[source], stable=True)
         level = level[order]
         sorted_levels.append(level)
@@ -61,7 +61,7 @@ def levels(gaussians: Gaussians, finest_cell: float, count: int) -> Pyramid:
         rows = blocks[:, None].expand(-1, 3)
         lowest.scatter_reduce_(0, rows, level.means, "amin")
         highest.scatter_reduce_(0, rows, level.means, "amax")
-        largest.scatter_reduce_(0, blocks, level.scales.amax(dim=1), "amax")
+        largest[:, i].scatter_reduce_(0, blocks, level.scales.amax(dim=1), "amax")
     return Pyramid((0.0, *cells), tuple(sorted_levels), torch.stack(offsets), lowest, highest, largest)
 
 
@@ -72,9 +72,8 @@ def select(pyramid: Pyramid, camera: Camera, pixels: float = 1.0) -> Gaussians:
 
     Raises ValueError for `pixels` that is not above 0.
     """
-    bounds = (pyramid.lowest, pyramid.highest)
-    seen = boxes_in_view(*bounds, pyramid.largest, camera)
-    wanted = coarsest_levels(pyramid.cells, nearest_depths(*bounds, camera), seen, camera, pixels)
+    bounds = (pyramid.lowest, pyramid.highest, pyramid.largest)
+    wanted = needed_levels(pyramid.cells, *bounds, camera, pixels)
     parts = []
     for i, level in enumerate(pyramid.levels):
         blocks = (wanted == i).nonzero().squeeze(1)
@@ -86,24 +85,28 @@ def select(pyramid: Pyramid, camera: Camera, pixels: float = 1.0) -> Gaussians:
     return Gaussians.cat(parts) if parts else pyramid.levels[0][:0]
 
 
-def coarsest_levels(
+def needed_levels(
     cells: tuple[float, ...],
-    nearest: Float[Tensor, "V M"],
-    seen: Tensor,
+    lowest: Float[Tensor, "M 3"],
+    highest: Float[Tensor, "M 3"],
+    largest: Float[Tensor, "M L"],
     camera: Camera,
     pixels: float,
 ) -> Int[Tensor, " M"]:
     """For each box the coarsest level whose cell projects below `pixels` in every camera that sees it; -1: none does.
 
-    nearest: the boxes' smallest depths, metres. seen: [V, M], which camera sees which box.
+    lowest, highest: bounds of the boxes' centres; largest: the largest standard deviation in each level, metres.
     """
     if not pixels > 0:
         raise ValueError(f"pixels must be above 0: the size up to which a cell may grow in the image; got {pixels}.")
+    nearest = nearest_depths(lowest, highest, camera)
     K = camera.K.reshape(-1, 3, 3).to(nearest)
     metres = pixels * nearest / torch.maximum(K[:, 0, 0], K[:, 1, 1])[:, None]
-    metres = torch.where(seen, metres, math.inf).amin(dim=0)
     level = torch.searchsorted(nearest.new_tensor(cells), metres, right=True) - 1
-    return torch.where(seen.any(dim=0), level, -1)
+    reach = largest.gather(1, level.T).T
+    level = torch.where(boxes_in_view(lowest, highest, reach, camera), level, len(cells))
+    finest = level.amin(dim=0)
+    return torch.where(finest < len(cells), finest, -1)
 
 
 def _ranges(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Int[Tensor, " R"]:

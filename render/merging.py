@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .checks import check_gaussians
 from .gaussians import Gaussians
 from .transforms import matrix_from_quats, quats_from_matrix
 
@@ -32,9 +33,9 @@ _SMALLEST = 1e-30  # a weight that leaves means defined where all weights are ze
 def merge(gaussians: Gaussians, cell: float) -> Gaussians:
     """The Gaussians with those that share a cube of `cell` metres merged; the rest stay as they are.
 
-    Not merged: Gaussians wider than a cell, those that face different axes of the world, and the two sides of a thin
-    wall. Colour, SH and features are means weighted by opacity times area. Merged ones come first, then the rest in
-    order. Carries no gradients.
+    Not merged: Gaussians wider than a cell, flat ones that face different axes of the world, and the two sides of a
+    thin wall. Colour, SH and features are means weighted by opacity times area. Merged ones come first, then the rest
+    in order. Carries no gradients.
 
     Raises ValueError for a cell that is not above 0, or is too small for the extent, and for values not finite.
     """
@@ -57,7 +58,7 @@ def merge_with_sources(gaussians: Gaussians, cell: float) -> tuple[Gaussians, In
 
 class _Parts:
     """What is summed over the members of a group, float64. mass: opacity times area. absorbed: optical depth times
-    area. covariance: xx, xy, xz, yy, yz, zz."""
+    area. covariance: xx, xy, xz, yy, yz, zz. normals: with the largest component positive."""
 
     def __init__(self, gaussians: Gaussians, member: Int[Tensor, " P"]) -> None:
         self.means = gaussians.means[member].to(torch.float64)
@@ -66,15 +67,19 @@ class _Parts:
         area = _area(scales.square())
         self.mass = (opacities * area).clamp(min=_SMALLEST)
         self.absorbed = _optical_depth(opacities) * area
-        root = matrix_from_quats(gaussians.quats[member].to(torch.float64)) * scales[:, None, :]
+        rotation = matrix_from_quats(gaussians.quats[member].to(torch.float64))
+        root = rotation * scales[:, None, :]
         self.covariance = _outer(root, root)
+        normals = _normals(rotation, scales)
+        largest = normals.gather(1, normals.abs().argmax(dim=1, keepdim=True))
+        self.normals = torch.where(largest < 0, -normals, normals)
 
 
 @dataclass(frozen=True)
 class _Moments:
     """Of each group: mean, variances (ascending) along the columns of axes; offset_across: how far its members'
-    centres lie off its middle along the first axis, rms. Of each member: its weight, its share of the group's mass,
-    and across, where its centre lies along the first axis."""
+    centres lie off its middle along the mean of their normals, rms. Of each member: its weight, its share of the
+    group's mass, and across, where its centre lies along that mean."""
 
     means: Tensor
     variances: Tensor
@@ -93,7 +98,9 @@ def _moments(parts: _Parts, group: Int[Tensor, " P"]) -> _Moments:
     variances, axes = torch.linalg.eigh(torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], dim=1).reshape(-1, 3, 3))
     # A reflection has no quaternion; the sign of an axis means nothing.
     axes[:, :, 0] *= torch.linalg.det(axes)[:, None]
-    across = (offset * axes[group, :, 0]).sum(dim=1)
+    # Not the first axis: where one of two surfaces fills only a corner of the cell, that is askew to both.
+    normals = torch.nn.functional.normalize(_sum(weights[:, None] * parts.normals, group), dim=1)
+    across = (offset * normals[group]).sum(dim=1)
     offset_across = _sum(weights * across.square(), group).sqrt()
     return _Moments(means, variances.clamp(min=0), axes, offset_across, weights, across)
 
@@ -195,11 +202,17 @@ def _dilogarithm() -> Float[Tensor, "4097"]:
 
 
 def _cell_keys(gaussians: Gaussians, cell: float) -> Int[Tensor, " P"]:
-    """One number for each pair of a cell of space and the world axis that a Gaussian's thinnest axis is nearest to."""
-    thinnest = gaussians.scales.argmin(dim=1)
-    normals = matrix_from_quats(gaussians.quats).gather(2, thinnest[:, None, None].expand(-1, 3, 1)).squeeze(2)
+    """One number for each pair of a cell of space and the world axis that a Gaussian's normal is nearest to."""
+    normals = _normals(matrix_from_quats(gaussians.quats), gaussians.scales)
     cells = torch.floor(gaussians.means.to(torch.float64) / cell).long()
     return pack((*cells.unbind(1), normals.abs().argmax(dim=1)))
+
+
+def _normals(rotations: Float[Tensor, "P 3 3"], scales: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
+    """The thinnest axis of each Gaussian that is flat, thinner than half its middle scale; of the others 0."""
+    thinnest = rotations.gather(2, scales.argmin(dim=1)[:, None, None].expand(-1, 3, 1)).squeeze(2)
+    thin, middle, _ = scales.sort(dim=1).values.unbind(1)
+    return thinnest * (2 * thin < middle)[:, None]
 
 
 def pack(columns: tuple[Tensor, ...]) -> Int[Tensor, " P"]:
@@ -218,10 +231,7 @@ def pack(columns: tuple[Tensor, ...]) -> Int[Tensor, " P"]:
 def check_mergeable(gaussians: Gaussians, cell: float) -> None:
     if not (math.isfinite(cell) and cell > 0):
         raise ValueError(f"A cell must be a number of metres above 0; got {cell}.")
-    for name in ("means", "quats", "scales", "opacities", "sh"):
-        bad = ~getattr(gaussians, name).flatten(1 if getattr(gaussians, name).ndim > 1 else 0).isfinite()
-        if bad.any():
-            raise ValueError(f"Gaussians.{name} must be finite to be merged; got {int(bad.sum())} values that are not.")
+    check_gaussians(gaussians)
     if len(gaussians) and float(gaussians.means.abs().max()) / cell > 2**52:
         raise ValueError(
             f"Cells of {cell} m are too small for a scene that reaches {float(gaussians.means.abs().max()):.3g} m from "
