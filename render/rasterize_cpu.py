@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .camera import Camera
-from .checks import check_cameras, check_gaussians
+from .checks import check_absolute_gradients, check_cameras, check_gaussians
 from .cpu import stages
 from .cpu.ewa import CAMERA, CENTER, FX
 from .cpu.ewa import NEAR as NEAR_PLANE
@@ -55,7 +55,12 @@ def rasterize_cpu(
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}.")
     if absolute_gradients is not None:
-        _check_absolute(absolute_gradients, gaussians, cameras)
+        check_absolute_gradients(absolute_gradients, gaussians, cameras)
+        if gaussians.features is not None and gaussians.features.shape[1] > 1:
+            raise ValueError(
+                "absolute_gradients take one feature at most here, since more are blended in passes of their own; "
+                f"got {gaussians.features.shape[1]}. Leave them out of this render."
+            )
     features = gaussians.features
     if features is None:
         features = gaussians.means[:, :0].detach()
@@ -66,10 +71,11 @@ def rasterize_cpu(
     for i in range(len(cameras)):
         settings = _Settings(cameras.width, cameras.height, antialiased, threads, keep)
         settings.absolute = None if absolute_gradients is None else absolute_gradients[i]
-        columns = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh, features)
+        columns = [gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh, features]
         views.append(_Rasterize.apply(settings, cameras.K[i], cameras.w2c[i], *columns))
     images = [torch.stack(parts) if len(views) > 1 else parts[0][None] for parts in zip(*views, strict=True)]
-    return RenderOutput(*images[:3], None if gaussians.features is None else images[3])
+    rgb, alpha, depth, features = images
+    return RenderOutput(rgb, alpha, depth, None if gaussians.features is None else features)
 
 
 class _Settings:
@@ -122,12 +128,14 @@ class _Rasterize(torch.autograd.Function):
             again = stages.Images(*(np.empty_like(image) for image in vars(images).values()))
             longest = _bin(settings, numbers, columns, tensors, space)
             stages.draw(columns, settings.width, settings.height, longest, settings.threads, space, again)
-        absolute = np.zeros((0, 2), np.float32) if settings.absolute is None else settings.absolute.numpy()
+        absolute = np.zeros((0 if settings.absolute is None else len(columns), 2), np.float32)
         gradients, camera_sums = stages.backward(
             columns, numbers, settings.width, settings.height, settings.antialiased, settings.threads, space,
             images, along, absolute,
         )  # fmt: skip
         stages.give_back(space)
+        if settings.absolute is not None:
+            settings.absolute.add_(torch.from_numpy(absolute))
         results = [torch.from_numpy(value) for value in vars(gradients).values()]
         return None, *_camera_gradients(camera_sums, w2c), *results
 
@@ -169,17 +177,3 @@ def _camera_gradients(sums: np.ndarray, w2c: Tensor) -> tuple[Tensor, Tensor]:
     w2c_gradient[:3] = rows
     K_gradient[[0, 1, 0, 1], [0, 1, 2, 2]] = sums[12:16]
     return torch.from_numpy(K_gradient), torch.from_numpy(w2c_gradient)
-
-
-def _check_absolute(absolute: Tensor, gaussians: Gaussians, cameras: Camera) -> None:
-    expected = (len(cameras), len(gaussians), 2)
-    if tuple(absolute.shape) != expected or absolute.dtype != torch.float32 or not absolute.is_contiguous():
-        raise ValueError(
-            f"absolute_gradients must be contiguous float32 {list(expected)}; got {absolute.dtype} "
-            f"{list(absolute.shape)}. Use torch.zeros({', '.join(map(str, expected))})."
-        )
-    if gaussians.features is not None and gaussians.features.shape[1] > 1:
-        raise ValueError(
-            "absolute_gradients can be summed with one feature at most, since more are blended in passes of their "
-            f"own; got {gaussians.features.shape[1]}."
-        )

@@ -31,7 +31,6 @@ from .records import (
     f32,
 )
 
-
 NO_GROUPS = np.zeros(0, np.uint32)
 
 

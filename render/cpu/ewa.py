@@ -32,6 +32,12 @@ def slope_limits(camera, width, height):
 
 
 @kernel
+def load_vectors(array, i):
+    """Three columns of eight rows of a flat [N, 3] array."""
+    return load_column(array, 3 * i, 3), load_column(array, 3 * i + 1, 3), load_column(array, 3 * i + 2, 3)
+
+
+@kernel
 def unit_quats(quats, i):
     """w, x, y, z of eight unit quaternions and one over their former length; a zero one becomes all zeros."""
     w, x = load_column(quats, 4 * i, 4), load_column(quats, 4 * i + 1, 4)

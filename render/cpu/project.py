@@ -15,6 +15,7 @@ from .ewa import (
     covariance,
     image_from_world,
     jacobian,
+    load_vectors,
     rotation,
     slope_limits,
     unit_quats,
@@ -34,7 +35,7 @@ from .lanes import (
     scalar_sqrt,
     select,
 )
-from .memory import load, load_column, store_rows
+from .memory import load, store_rows
 from .records import CHANNELS, RECORD, f32
 
 
@@ -64,8 +65,8 @@ def project(
     for block in range(first, last):
         row = begins[block]
         for i in range(begins[block] - offset, ends[block] - offset, 8):
-            mx, my, mz = load_column(means, 3 * i, 3), load_column(means, 3 * i + 1, 3), load_column(means, 3 * i + 2, 3)
-            s0, s1, s2 = load_column(scales, 3 * i, 3), load_column(scales, 3 * i + 1, 3), load_column(scales, 3 * i + 2, 3)
+            mx, my, mz = load_vectors(means, i)
+            s0, s1, s2 = load_vectors(scales, i)
             opacity = load(opacities, i)
             bad = not_finite(mx) | not_finite(my) | not_finite(mz) | not_finite(s0) | not_finite(s1) | not_finite(s2)
             bad = bad | (opacity < f32(0)) | (opacity > one) | not_finite(opacity)
@@ -107,7 +108,8 @@ def project(
             if not any_lane(visible):
                 continue
             right = select(visible, right, broadcast(f32(-1)))
-            uu, uv, vv = cov_vv * inverse * f32(-1 / 32), cov_uv * inverse * f32(1 / 16), cov_uu * inverse * f32(-1 / 32)
+            inverse = inverse * f32(1 / 32)
+            uu, uv, vv = cov_vv * inverse * f32(-1), cov_uv * inverse * two, cov_uu * inverse * f32(-1)
             dx, dy, dz = zero, zero, zero
             if coefficients > 1:
                 dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]

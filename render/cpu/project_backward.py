@@ -16,6 +16,7 @@ from .ewa import (
     covariance,
     image_from_world,
     jacobian,
+    load_vectors,
     rotation,
     slope_limits,
     unit_quats,
@@ -38,7 +39,7 @@ def project_backward(
     """The blocks first:last, whose Gaussians are begins:limits and whose records are begins:ends.
 
     Writes the Gaussians' rows of the gradients, flat and starting with Gaussian `offset` (feature_gradient may be
-    empty), adds to absolute_gradient (flat [N, 2], may be empty), and writes each block's camera_sums, flat [24].
+    empty; absolute_gradient, flat [N, 2], too, and comes as zeros), and each block's camera_sums, flat [24].
     """
     for block in range(first, last):
         done = begins[block] - offset
@@ -108,8 +109,8 @@ def _block(
         visible = load_column(records, RECORD * row + RIGHT, RECORD) > f32(0)
 
         # The forward pass again, up to the covariance.
-        mx, my, mz = load_column(means, 3 * i, 3), load_column(means, 3 * i + 1, 3), load_column(means, 3 * i + 2, 3)
-        s0, s1, s2 = load_column(scales, 3 * i, 3), load_column(scales, 3 * i + 1, 3), load_column(scales, 3 * i + 2, 3)
+        mx, my, mz = load_vectors(means, i)
+        s0, s1, s2 = load_vectors(scales, i)
         inverse_z = one / (mx * camera[8] + my * camera[9] + mz * camera[10] + camera[11])
         slope_x = (mx * camera[0] + my * camera[1] + mz * camera[2] + camera[3]) * inverse_z
         slope_y = (mx * camera[4] + my * camera[5] + mz * camera[6] + camera[7]) * inverse_z
@@ -214,10 +215,8 @@ def _block(
         if feature_gradient.size > 0:
             store(feature_gradient, i, keep(visible, d_feature))
         if absolute_gradient.size > 0:
-            before = load_column(absolute_gradient, 2 * i, 2)
-            store_column(absolute_gradient, 2 * i, 2, before + keep(visible, abs_u))
-            before = load_column(absolute_gradient, 2 * i + 1, 2)
-            store_column(absolute_gradient, 2 * i + 1, 2, before + keep(visible, abs_v))
+            store_column(absolute_gradient, 2 * i, 2, keep(visible, abs_u))
+            store_column(absolute_gradient, 2 * i + 1, 2, keep(visible, abs_v))
 
         t00, t01, t02 = t00 + g_x * mx + ju * a_x, t01 + g_x * my + ju * a_y, t02 + g_x * mz + ju * a_z
         t10, t11, t12 = t10 + g_y * mx + jv * b_x, t11 + g_y * my + jv * b_y, t12 + g_y * mz + jv * b_z

@@ -38,17 +38,17 @@ class Columns:
     def __len__(self) -> int:
         return len(self.means)
 
-    def parts(self) -> list[tuple[int, list[np.ndarray]]]:
-        """(first Gaussian, flat arrays): whole groups of eight as they are; the last few padded with zeros.
+    def parts(self) -> list[tuple[int, bool, list[np.ndarray]]]:
+        """(first Gaussian, padded, flat arrays): whole groups of eight as they are; the last few padded with zeros.
 
         The arrays: means, quats, scales, opacities, sh, and the feature that rides with the colours, if any.
         """
         feature = self.features[:, 0] if self.features.shape[1] == 1 else self.features[:0, :0]
         columns = [self.means, self.quats, self.scales, self.opacities, self.sh, feature]
         whole = len(self) // GROUP * GROUP
-        parts = [(0, [column[:whole].reshape(-1) for column in columns])]
+        parts = [(0, False, [column[:whole].reshape(-1) for column in columns])]
         if whole < len(self):
-            parts.append((whole, [_padded(column, whole).reshape(-1) for column in columns]))
+            parts.append((whole, True, [_padded(column, whole).reshape(-1) for column in columns]))
         return parts
 
 
@@ -99,10 +99,10 @@ class Blocks:
         """First and past-the-last block of one thread's share."""
         return len(self.begins) * thread // threads, len(self.begins) * (thread + 1) // threads
 
-    def within(self, share: tuple[int, int], offset: int) -> tuple[int, int]:
-        """The blocks of a share that lie in the part of the columns which starts at this Gaussian."""
+    def within(self, share: tuple[int, int], padded: bool) -> tuple[int, int]:
+        """The blocks of a share that are whole groups, or that are the padded one."""
         first, last = share
-        return (first, min(last, self.whole)) if offset == 0 else (max(first, self.whole), last)
+        return (max(first, self.whole), last) if padded else (first, min(last, self.whole))
 
 
 @dataclass
@@ -159,8 +159,8 @@ def bin_view(
 
     def first(thread: int) -> tuple[int, int]:
         mine = blocks.share(thread, threads)
-        for offset, (*geometry, sh, feature) in parts:
-            within = blocks.within(mine, offset)
+        for offset, is_padded, (*geometry, sh, feature) in parts:
+            within = blocks.within(mine, is_padded)
             bad = project(
                 *within, blocks.begins, blocks.ends, offset, *geometry, sh, coefficients, feature, camera,
                 width, height, antialiased, records, groups,
@@ -194,7 +194,7 @@ def bin_view(
 def draw(
     columns: Columns, width: int, height: int, longest: int, threads: int, space: Workspace, images: Images
 ) -> None:
-    """Sorts the lists of bin_view and blends them into the images; longest: 0 if they were sorted before."""
+    """Sorts the lists of bin_view, whose longest is given, and blends them into the images."""
     pairs, arrays = space.pairs, space.arrays
     lists = [space.get(name, pairs, np.uint32) for name in ("splats", "slots_in_order")]
     count = columns.features.shape[1]
@@ -234,7 +234,7 @@ def backward(
 ) -> tuple[Columns, np.ndarray]:  # fmt: skip
     """Gradients of the columns, and 24 float64 sums for the camera, of a view that draw has drawn.
 
-    along: the gradients of the images. absolute: [N, 2] that is added to, or empty.
+    along: the gradients of the images. absolute: zeros [N, 2] to be filled, or empty.
     """
     arrays, offsets = space.arrays, space.offsets
     lists = [space.get(name, space.pairs, np.uint32) for name in ("splats", "slots_in_order")]
@@ -245,7 +245,9 @@ def backward(
     if count > 1:
         gradients.features.fill(0)
         for first in range(0, count, FEATURE_PASS):
-            _feature_pass(columns.features, gradients.features, first, width, height, threads, space, images, along, sums)
+            _feature_pass(
+                columns.features, gradients.features, first, width, height, threads, space, images, along, sums
+            )
             add = True  # the moments of the passes add up
     counter = np.zeros(1, np.int64)
     template = (np.float32(0),) * (5 if count == 1 else 4)
@@ -293,13 +295,13 @@ def _to_gaussians(columns, gradients, camera, width, height, antialiased, thread
     camera_sums = np.zeros((len(blocks.begins), CAMERA_SUMS), np.float32)
     targets = [gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh]
     targets += [gradients.features[:, 0] if rides else gradients.features[:0, :0], absolute]
-    for offset, (*geometry, sh, _) in columns.parts():
-        last = [_padded(target, offset) for target in targets] if offset else []
+    for offset, is_padded, (*geometry, sh, _) in columns.parts():
+        last = [_padded(target, offset) for target in targets] if is_padded else []
         flat = [target.reshape(-1) for target in last or targets]
 
-        def work(thread: int, offset=offset, geometry=geometry, sh=sh, flat=flat) -> None:
+        def work(thread, offset=offset, is_padded=is_padded, geometry=geometry, sh=sh, flat=flat) -> None:
             project_backward(
-                *blocks.within(blocks.share(thread, threads), offset), blocks.begins, blocks.limits, blocks.ends,
+                *blocks.within(blocks.share(thread, threads), is_padded), blocks.begins, blocks.limits, blocks.ends,
                 offset, *geometry, sh, coefficients, camera, width, height, antialiased, *kept, sums, *flat,
                 camera_sums.reshape(-1),
             )  # fmt: skip
