@@ -21,7 +21,7 @@ from .gltf_accessors import FLOAT, Column, read_column
 from .gltf_document import EXTENSION, Document, shown
 from .gltf_nodes import placed_primitives
 
-FREE_BYTES = 64 << 20  # a file of any size may fill this much with Gaussians
+FREE_BYTES = 48 << 20  # a file of any size may fill this much with Gaussians
 MAX_RATIO = 4  # and a large one this many times its length: one mesh may be shown by many nodes
 
 _POINTS, _TRIANGLES = 0, 4

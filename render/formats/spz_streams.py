@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from .errors import FormatError
 
-FREE_BYTES = 16 << 20  # a file of any size may unpack to this much
+FREE_BYTES = 12 << 20  # a file of any size may unpack to this much
 MAX_RATIO = 32  # and a large one to this many times its length; real scenes reach 2 to 5
 MAX_FRACTIONAL_BITS = 24
 MAX_EXTENSION_BYTES = 1 << 16

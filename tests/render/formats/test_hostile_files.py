@@ -111,7 +111,7 @@ SPZ3 = {
     "one splat less": partial(field, 8, "<I", 8),
     "no splats": partial(field, 8, "<I", 0),
     "billions of splats": partial(field, 8, "<I", 2**32 - 1),
-    "as many as are allowed, not there": partial(field, 8, "<I", (16 << 20) // 29),
+    "as many as are allowed, not there": partial(field, 8, "<I", (12 << 20) // 29),
     "degree 0": partial(field, 12, "B", 0),
     "degree 3": partial(field, 12, "B", 3),
     "degree 4": partial(field, 12, "B", 4),
