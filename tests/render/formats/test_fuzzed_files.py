@@ -1,5 +1,6 @@
 """Sound files changed at random, from a seed: each loads as finite Gaussians or gives a FormatError, in a second."""
 
+import copy
 import gzip
 import json
 import struct
@@ -56,9 +57,9 @@ def change_json(rng, text):
                 del place[key]
             case 1:
                 other, name = places[rng.integers(0, len(places))]
-                place[key] = json.loads(json.dumps(other[name]))
+                place[key] = copy.deepcopy(other[name])
             case _:
-                place[key] = VALUES[rng.integers(0, len(VALUES))]
+                place[key] = copy.deepcopy(VALUES[rng.integers(0, len(VALUES))])
     return json.dumps(document).encode()
 
 
