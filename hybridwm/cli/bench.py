@@ -14,7 +14,7 @@ from ..bench.sizes import Size
 from ..configuration import load_yaml
 
 SIZES = ("20k@128", "100k@256", "100k@512", "400k@512")
-FULL_SIZES = (*SIZES, "400k@128", "400k@1024", "1M@640x480", "1M@1024")
+FULL_SIZES = (*SIZES, "400k@256", "400k@1024", "1M@640x480", "1M@1024")
 
 
 @dataclass(frozen=True)
