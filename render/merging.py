@@ -139,8 +139,8 @@ def _merged(gaussians: Gaussians, member: Tensor, group: Tensor, parts: _Parts, 
     weights = moments.weights.to(gaussians.dtype)
 
     def mean(values: Tensor) -> Tensor:
-        flat = values[member].flatten(1)
-        return _sum(weights[:, None] * flat, group).reshape(-1, *values.shape[1:])
+        flat = _sum(weights[:, None] * values[member].flatten(1), group)
+        return flat.reshape(len(flat), *values.shape[1:])
 
     return Gaussians(
         means=moments.means.to(gaussians.dtype),
