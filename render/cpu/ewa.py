@@ -7,7 +7,7 @@ Source: Zwicker et al. 2001, EWA volume splatting, with gsplat's constants (see 
 from __future__ import annotations
 
 from .kernel import kernel
-from .lanes import lane_max, lane_min, lane_sqrt
+from .lanes import lane_max, lane_min
 from .memory import load_column
 from .records import f32
 
@@ -38,28 +38,32 @@ def load_vectors(array, i):
 
 
 @kernel
-def unit_quats(quats, i):
-    """w, x, y, z of eight unit quaternions and one over their former length; a zero one becomes all zeros."""
+def load_quats(quats, i):
+    """w, x, y, z of eight quaternions, and their squared lengths, a tiny number for zero."""
     w, x = load_column(quats, 4 * i, 4), load_column(quats, 4 * i + 1, 4)
     y, z = load_column(quats, 4 * i + 2, 4), load_column(quats, 4 * i + 3, 4)
-    inverse = f32(1) / lane_sqrt(lane_max(w * w + x * x + y * y + z * z, f32(1e-24)))
-    return w * inverse, x * inverse, y * inverse, z * inverse, inverse
+    return w, x, y, z, lane_max(w * w + x * x + y * y + z * z, f32(1e-24))
 
 
 @kernel
-def rotation(w, x, y, z):
-    """Nine entries, row by row, of the rotation matrices; the identity for all zeros, as in torch."""
-    one, two = f32(1), f32(2)
+def rotation(w, x, y, z, scale):
+    """Nine entries, row by row, of the rotation matrices of quaternions; scale: two over their squared length. The
+    identity for all zeros, as in torch."""
+    one = f32(1)
+    xs, ys, zs = x * scale, y * scale, z * scale
+    xx, yy, zz = x * xs, y * ys, z * zs
+    xy, xz, yz = x * ys, x * zs, y * zs
+    wx, wy, wz = w * xs, w * ys, w * zs
     return (
-        one - (y * y + z * z) * two,
-        (x * y - w * z) * two,
-        (x * z + w * y) * two,
-        (x * y + w * z) * two,
-        one - (x * x + z * z) * two,
-        (y * z - w * x) * two,
-        (x * z - w * y) * two,
-        (y * z + w * x) * two,
-        one - (x * x + y * y) * two,
+        one - (yy + zz),
+        xy - wz,
+        xz + wy,
+        xy + wz,
+        one - (xx + zz),
+        yz - wx,
+        xz - wy,
+        yz + wx,
+        one - (xx + yy),
     )
 
 

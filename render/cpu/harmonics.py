@@ -3,6 +3,7 @@
 # pyright: reportCallIssue=false, reportArgumentType=false
 from __future__ import annotations
 
+from .ewa import load_vectors
 from .kernel import kernel
 from .lanes import broadcast
 from .memory import load_column, store_column
@@ -14,6 +15,21 @@ B1 = f32(0.4886025119029199)
 B2_PRODUCT, B2_AXIS, B2_DIFFERENCE = f32(1.0925484305920792), f32(0.31539156525252005), f32(0.5462742152960396)
 B3_CORNER, B3_PRODUCT = f32(0.5900435899266435), f32(2.890611442640554)
 B3_EDGE, B3_AXIS, B3_DIFFERENCE = f32(0.4570457994644658), f32(0.3731763325901154), f32(1.445305721320277)
+
+
+@kernel
+def evaluate_constant(sh, i):
+    """evaluate for one coefficient: the same colour from everywhere. Small, so that it is compiled in place."""
+    red, green, blue = load_vectors(sh, i)
+    return red * B0 + f32(0.5), green * B0 + f32(0.5), blue * B0 + f32(0.5)
+
+
+@kernel
+def backward_constant(i, light, sh_gradient):
+    """backward for one coefficient."""
+    store_column(sh_gradient, 3 * i, 3, light[0] * B0)
+    store_column(sh_gradient, 3 * i + 1, 3, light[1] * B0)
+    store_column(sh_gradient, 3 * i + 2, 3, light[2] * B0)
 
 
 @kernel

@@ -218,6 +218,19 @@ lane_sqrt, lane_floor, lane_ceil, lane_abs = (
 scalar_sqrt = _llvm("sqrt", types.float32, ir.FloatType(), "f32")
 
 
+# (ln(1 + z) - z + z^2 / 2) / z^3 fitted between sqrt(1/2) - 1 and sqrt(2) - 1, to 1e-8 of the logarithm.
+_LOG_SERIES = (
+    -0.0810155833,
+    0.127123077,
+    -0.12972239,
+    0.142021738,
+    -0.166422476,
+    0.200014686,
+    -0.250002965,
+    0.333333286,
+)
+
+
 @intrinsic
 def lane_log(typing, value):
     """Natural logarithm of normal positive numbers, to 1e-7: the exponent, and a series for the mantissa."""
@@ -233,14 +246,16 @@ def lane_log(typing, value):
         # The mantissa is taken from sqrt(1/2) to sqrt(2), so that the series sees numbers near 1.
         exponent = builder.ashr(builder.sub(bits, ints(0x3F3504F3)), ints(23))
         mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, ints(23))), FLOATS)
-        one = floats(1.0)
-        s = builder.fdiv(builder.fsub(mantissa, one), builder.fadd(mantissa, one))
-        square = builder.fmul(s, s)
-        series = floats(2 / 9)  # ln m = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), s = (m - 1) / (m + 1)
-        for divisor in (7, 5, 3, 1):
-            series = builder.fadd(builder.fmul(series, square, flags=FAST), floats(2 / divisor), flags=FAST)
+        z = builder.fsub(mantissa, floats(1.0))
+        square = builder.fmul(z, z)
+        series = floats(_LOG_SERIES[0])
+        for coefficient in _LOG_SERIES[1:]:
+            series = builder.fadd(builder.fmul(series, z, flags=FAST), floats(coefficient), flags=FAST)
+        # ln(1 + z) = z - z^2 / 2 + z^3 series(z)
+        cubic = builder.fmul(builder.fmul(series, z, flags=FAST), square, flags=FAST)
+        quadratic = builder.fsub(cubic, builder.fmul(square, floats(0.5)), flags=FAST)
         whole = builder.fmul(builder.sitofp(exponent, FLOATS), floats(0.6931471805599453))
-        return builder.fadd(builder.fmul(series, s, flags=FAST), whole, flags=FAST)
+        return builder.fadd(builder.fadd(quadratic, z, flags=FAST), whole, flags=FAST)
 
     return lanes_type(lanes_type), generate
 

@@ -15,12 +15,12 @@ from .ewa import (
     covariance,
     image_from_world,
     jacobian,
+    load_quats,
     load_vectors,
     rotation,
     slope_limits,
-    unit_quats,
 )
-from .harmonics import evaluate
+from .harmonics import evaluate, evaluate_constant
 from .kernel import kernel
 from .lanes import (
     any_lane,
@@ -68,8 +68,8 @@ def project(
             mx, my, mz = load_vectors(means, i)
             s0, s1, s2 = load_vectors(scales, i)
             opacity = load(opacities, i)
-            bad = not_finite(mx) | not_finite(my) | not_finite(mz) | not_finite(s0) | not_finite(s1) | not_finite(s2)
-            bad = bad | (opacity < f32(0)) | (opacity > one) | not_finite(opacity)
+            # One sum for all: it is finite if they are, but for numbers near the end of float32, which are refused too.
+            bad = not_finite(mx + my + mz + s0 + s1 + s2 + opacity) | (opacity < f32(0)) | (opacity > one)
             bad = bad | (lane_min(lane_min(s0, s1), s2) < f32(0))
             if any_lane(bad):
                 return offset + i
@@ -85,9 +85,9 @@ def project(
             visible = visible & (u > zero - radius) & (v > zero - radius) & (u < radius + w) & (v < radius + h)
             if not any_lane(visible):
                 continue
-            qw, qx, qy, qz, _ = unit_quats(quats, i)
+            qw, qx, qy, qz, squared = load_quats(quats, i)
             ju, ju_z, jv, jv_z, _, _ = jacobian(camera, limits, slope_x, slope_y, inverse_z)
-            axes = axes_in_image(image_from_world(camera, ju, ju_z, jv, jv_z), rotation(qw, qx, qy, qz))
+            axes = axes_in_image(image_from_world(camera, ju, ju_z, jv, jv_z), rotation(qw, qx, qy, qz, two / squared))
             cov_uu, cov_uv, cov_vv, determinant, area = covariance(
                 axes[0] * s0, axes[1] * s1, axes[2] * s2, axes[3] * s0, axes[4] * s1, axes[5] * s2, dilation
             )
@@ -110,14 +110,13 @@ def project(
             right = select(visible, right, broadcast(f32(-1)))
             inverse = inverse * f32(1 / 32)
             uu, uv, vv = cov_vv * inverse * f32(-1), cov_uv * inverse * two, cov_uu * inverse * f32(-1)
-            dx, dy, dz = zero, zero, zero
             if coefficients > 1:
                 dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
                 shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
-                dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
-            red, green, blue = evaluate(sh, i, coefficients, dx, dy, dz)
-            bad = not_finite(qw + qx + qy + qz) | not_finite(red) | not_finite(green) | not_finite(blue)
-            if any_lane(bad):
+                red, green, blue = evaluate(sh, i, coefficients, dx * shorten, dy * shorten, dz * shorten)
+            else:
+                red, green, blue = evaluate_constant(sh, i)
+            if any_lane(not_finite(qw + qx + qy + qz + red + green + blue)):
                 return offset + i
             extra = zero
             if feature.size > 0:

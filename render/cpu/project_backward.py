@@ -16,10 +16,10 @@ from .ewa import (
     covariance,
     image_from_world,
     jacobian,
+    load_quats,
     load_vectors,
     rotation,
     slope_limits,
-    unit_quats,
 )
 from .kernel import kernel
 from .lanes import broadcast, keep, lane_max, lane_sqrt
@@ -90,10 +90,11 @@ def _block(
     c_x, c_y, c_z = zero, zero, zero
     for row in range(begin, end, 8):
         i = 8 * np.int64(groups[row >> 3]) - offset
-        _clear(
-            done, i, coefficients, means_gradient, quats_gradient, scales_gradient, opacities_gradient, sh_gradient,
-            feature_gradient,
-        )  # fmt: skip
+        if done < i:
+            _clear(
+                done, i, coefficients, means_gradient, quats_gradient, scales_gradient, opacities_gradient,
+                sh_gradient, feature_gradient,
+            )  # fmt: skip
         done = i + 8
         for lane in range(8):
             count, slot = np.int64(slots[row + lane]), np.int64(first_slot[row + lane]) * SLOT
@@ -117,8 +118,10 @@ def _block(
         ju, ju_z, jv, jv_z, held_x, held_y = jacobian(camera, limits, slope_x, slope_y, inverse_z)
         free_x = (slope_x >= limits[0]) & (slope_x <= limits[1])
         free_y = (slope_y >= limits[2]) & (slope_y <= limits[3])
-        qw, qx, qy, qz, quat_scale = unit_quats(quats, i)
-        m = rotation(qw, qx, qy, qz)
+        qw, qx, qy, qz, squared = load_quats(quats, i)
+        quat_scale = one / lane_sqrt(squared)
+        qw, qx, qy, qz = qw * quat_scale, qx * quat_scale, qy * quat_scale, qz * quat_scale
+        m = rotation(qw, qx, qy, qz, broadcast(two))
         rows = image_from_world(camera, ju, ju_z, jv, jv_z)
         a0, a1, a2, b0, b1, b2 = axes_in_image(rows, m)
         p0, p1, p2, q0, q1, q2 = a0 * s0, a1 * s1, a2 * s2, b0 * s0, b1 * s1, b2 * s2
@@ -193,16 +196,17 @@ def _block(
         d_red = keep(visible & (load_column(records, RECORD * row + CHANNELS + 1, RECORD) > f32(0)), d_red)
         d_green = keep(visible & (load_column(records, RECORD * row + CHANNELS + 2, RECORD) > f32(0)), d_green)
         d_blue = keep(visible & (load_column(records, RECORD * row + CHANNELS + 3, RECORD) > f32(0)), d_blue)
-        dx, dy, dz, shorten = zero, zero, zero, zero
+        v_x, v_y, v_z = zero, zero, zero
         if coefficients > 1:
             dx, dy, dz = mx - camera[CENTER], my - camera[CENTER + 1], mz - camera[CENTER + 2]
             shorten = one / lane_sqrt(lane_max(dx * dx + dy * dy + dz * dz, f32(1e-24)))
             dx, dy, dz = dx * shorten, dy * shorten, dz * shorten
-        v_x, v_y, v_z = harmonics.backward(sh, i, coefficients, dx, dy, dz, (d_red, d_green, d_blue), sh_gradient)
-        if coefficients > 1:
+            v_x, v_y, v_z = harmonics.backward(sh, i, coefficients, dx, dy, dz, (d_red, d_green, d_blue), sh_gradient)
             along = v_x * dx + v_y * dy + v_z * dz
             v_x, v_y, v_z = (v_x - along * dx) * shorten, (v_y - along * dy) * shorten, (v_z - along * dz) * shorten
             c_x, c_y, c_z = c_x - v_x, c_y - v_y, c_z - v_z
+        else:
+            harmonics.backward_constant(i, (d_red, d_green, d_blue), sh_gradient)
 
         store_column(means_gradient, 3 * i, 3, g_x * camera[0] + g_y * camera[4] + g_z * camera[8] + v_x)
         store_column(means_gradient, 3 * i + 1, 3, g_x * camera[1] + g_y * camera[5] + g_z * camera[9] + v_y)
