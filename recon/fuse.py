@@ -61,10 +61,12 @@ def fuse(
     verdict = judge(scene, view, seen, valid, recalled, observed, config)
     blended = _blend(scene, view, seen, verdict, observed, step, config)
     wanted = _unexplained(view, seen, verdict, valid, recalled, observed, config)
-    kept = blended if bool(verdict.survivors.all()) else blended[verdict.survivors]
-    if not bool(wanted.any()):
-        return kept
-    added = _lifted(scene, view, wanted, normals, observed, step)
+    gone = (~verdict.survivors).nonzero().squeeze(1)
+    added = _lifted(scene, view, wanted, normals, observed, step) if bool(wanted.any()) else blended[:0]
+    same_columns = blended.gaussians.sh.shape[1] == added.gaussians.sh.shape[1]
+    if same_columns and len(scene) - len(gone) + len(added) <= config.max_gaussians:
+        return blended if len(gone) + len(added) == 0 else blended.exchanged(gone, added)
+    kept = blended[verdict.survivors]
     return within_budget(kept, added, config.max_gaussians, verdict.in_view[verdict.survivors])
 
 

@@ -90,6 +90,27 @@ def test_selection_keeps_the_order():
     assert torch.equal(scene[torch.tensor([4, 2])].gaussians.means, scene.gaussians.means[[4, 2]])
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_exchanging_equals_choosing_and_joining_in_another_order(seed):
+    generator = torch.Generator().manual_seed(seed)
+    scene, added = make_scene(40), replace(make_scene(int(torch.randint(0, 30, (), generator=generator))))
+    added = replace(added, step=added.step + 100)
+    gone = (torch.rand(40, generator=generator) < torch.rand((), generator=generator)).nonzero().squeeze(1)
+    before = scene.gaussians.means.clone()
+    got = scene.exchanged(gone, added)
+    kept = torch.ones(40, dtype=torch.bool)
+    kept[gone] = False
+    expected = GaussianScene.cat([scene[kept], added])
+    # The steps are all different: each Gaussian is found again by its own, with everything that belongs to it.
+    got, expected = got[got.step.argsort()], expected[expected.step.argsort()]
+    assert torch.equal(got.step, expected.step) and torch.equal(got.observed, expected.observed)
+    for name in ("means", "quats", "scales", "opacities", "sh"):
+        assert torch.equal(getattr(got.gaussians, name), getattr(expected.gaussians, name)), name
+    for name in ("confirmations", "confidence", "direction"):
+        assert torch.equal(getattr(got, name), getattr(expected, name)), name
+    assert torch.equal(scene.gaussians.means, before)
+
+
 def test_the_observed_share_rides_along():
     scene = make_scene()
     features = scene.with_observed_share().features
