@@ -21,8 +21,8 @@ from .formats.errors import FormatError
 
 NAME = "index.json"
 FORMAT, VERSION = "hybridwm-tiles", 1
-MAX_TILES, MAX_LEVELS = 2**17, 24
-MAX_BYTES = 2**28  # of an index: far above that of MAX_TILES tiles of eight levels
+MAX_TILES, MAX_LEVELS = 2**13, 13
+MAX_BYTES = 8 * 2**20  # of an index; parsed, the worst JSON takes more than twenty times as much
 FIELDS = ("means", "quats", "scales", "opacities", "sh", "features")
 AGAIN = "write the tiles again"
 
@@ -87,11 +87,18 @@ def checksum(values: dict[str, Tensor]) -> int:
 
 
 def write_index(index: TileIndex, path: Path) -> None:
+    """Raises ValueError where the index would be too long to be read again."""
     content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     for name in ("tile_size", "cells", "coefficients", "features"):
         content[name] = getattr(index, name)
     content.update({name: getattr(index, name).tolist() for name in ARRAYS})
-    path.write_text(json.dumps({"crc32": _checksum(content), **content}))
+    rest = json.dumps(content)[1:]
+    text = f'{{"crc32": {zlib.crc32(rest.encode())},\n{rest}'
+    if len(text) > MAX_BYTES:
+        raise ValueError(
+            f"The index of {len(index)} tiles may have {MAX_BYTES} bytes; got {len(text)}. Choose a larger tile_size."
+        )
+    path.write_text(text)
 
 
 def read_index(folder: Path) -> TileIndex:
@@ -105,15 +112,17 @@ def read_index(folder: Path) -> TileIndex:
     if path.stat().st_size > MAX_BYTES:
         raise FormatError(path, f"at most {MAX_BYTES} bytes", str(path.stat().st_size), AGAIN)
     try:
-        content = json.loads(path.read_bytes())
-        found = {key: content[key] for key in ("format", "version")}
+        # The checksum of all that follows has the first line to itself.
+        first, _, rest = path.read_bytes().partition(b"\n")
+        checksums = json.loads(first.removesuffix(b",") + b"}")["crc32"], zlib.crc32(rest)
+        content = json.loads(b"{" + rest) if checksums[0] == checksums[1] else {}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(path, "the index of a tiled scene", f"{type(error).__name__}: {error}"[:80], AGAIN) from None
-    if found != {"format": FORMAT, "version": VERSION}:
-        raise FormatError(path, f"{FORMAT} version {VERSION}", f"{found}"[:80], AGAIN)
-    checksum = content.pop("crc32", None)
-    if checksum != _checksum(content):
-        raise FormatError(path, f"contents of CRC-32 {checksum}"[:80], str(_checksum(content)), AGAIN)
+    if checksums[0] != checksums[1]:
+        raise FormatError(path, f"contents of CRC-32 {checksums[0]}"[:80], str(checksums[1]), AGAIN)
+    if (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        found = f"{content.get('format')!r} version {content.get('version')!r}"
+        raise FormatError(path, f"{FORMAT!r} version {VERSION}", found[:80], AGAIN)
     try:
         index = _index(content)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -129,7 +138,7 @@ def _index(content: dict[str, Any]) -> TileIndex:
     coefficients, features = content["coefficients"], content["features"]
     _expect(1 <= len(cells) <= MAX_LEVELS and cells[0] == 0, f"cells {cells}"[:80])
     _expect(all(a < b < float("inf") for a, b in zip(cells, cells[1:], strict=False)), f"cells {cells}"[:80])
-    _expect(coefficients in (1, 4, 9, 16), f"coefficients {coefficients!r}"[:80])
+    _expect(type(coefficients) is int and coefficients in (1, 4, 9, 16), f"coefficients {coefficients!r}"[:80])
     _expect(features is None or (type(features) is int and 0 <= features < 2**16), f"features {features!r}"[:80])
     tile_size = float(content["tile_size"])
     _expect(0 < tile_size < float("inf"), f"tile_size {tile_size}")
@@ -161,7 +170,3 @@ def _check_files(index: TileIndex, folder: Path) -> None:
 def _expect(condition: bool, found: str) -> None:
     if not condition:
         raise ValueError(found)
-
-
-def _checksum(content: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())

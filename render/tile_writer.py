@@ -110,10 +110,12 @@ class _Spill:
         What was spilled of them goes."""
         keys = list(self.counts)
         names: list[Cube] = []
+        together = 0
         for place in morton_order(torch.tensor(keys, dtype=torch.float64), 1.0).tolist():
-            if names and sum(self.counts[name] for name in names) + self.counts[keys[place]] > BATCH:
+            together += self.counts[keys[place]]
+            if names and together > BATCH:
                 yield self._batch(names)
-                names = []
+                names, together = [], self.counts[keys[place]]
             names.append(keys[place])
         yield self._batch(names)
 
