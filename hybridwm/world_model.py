@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recon import DepthContext, GaussianScene, View, depth_source
+from recon.depth_sources import reads_truth
 from render import Camera
 
 from .actions.between import action_between
@@ -107,13 +108,14 @@ class WorldModel:
 
         Every view is observed by the memory; the last ones become the core's context. actions[i] took views[i] to
         views[i + 1]; without them they are read off the cameras. `oracle` gives true depth of imagined frames.
-        Raises ValueError for views that do not fit the core, or depth='truth' without an oracle.
+        Raises ValueError for views that do not fit the core, or depth='truth' or one of its variants without an
+        oracle. For depth='shuffled' it is another scene's, and what the views carry is not looked at.
         """
         if not views:
             raise ValueError("start: expected at least one view; got none.")
-        if self.depth == "truth" and oracle is None:
+        if self.depth is not None and reads_truth(self.depth) and oracle is None:
             raise ValueError(
-                "start: depth='truth' needs oracle(camera) -> depth in metres for the frames to come; got None. "
+                f"start: depth={self.depth!r} needs oracle(camera) -> depth in metres for the frames to come; got None. "
                 "Pass the simulator's depth, or choose depth='stereo'."
             )
         for view in views:
@@ -125,7 +127,7 @@ class WorldModel:
         clearance = None
         for i, view in enumerate(views):
             if self.memory.grounded:
-                measured, seen = self._measure(view, seen, None)
+                measured, seen = self._measure(view, seen, oracle if self.depth == "shuffled" else None)
                 memory = self.memory.observe(memory, measured, observed=True, step=i, recalled=None)
                 clearance = _ahead(measured)
             if i >= first:
@@ -197,8 +199,8 @@ class WorldModel:
         self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
     ) -> tuple[View, tuple[View, ...]]:
         """The view with depth and confidence from this arm's own source, and the views to keep."""
-        assert self._source is not None
-        if self.depth != "truth":
+        assert self._source is not None and self.depth is not None
+        if not reads_truth(self.depth):
             view = replace(view, depth=None, confidence=None)
         elif oracle is not None:
             view = replace(view, depth=oracle(view.camera))
@@ -264,8 +266,8 @@ def load(
     solver_steps: int = 1,
     device: str | torch.device = "cpu",
 ) -> WorldModel:
-    """A world model from packaged weights (by name), a folder or a file. Memory needs depth="stereo" | "truth" |
-    "multiview" when it is "splat", and none otherwise.
+    """A world model from packaged weights (by name), a folder or a file. Memory needs the name of a depth source
+    (see recon.depth_source: "stereo", "multiview", "truth", "noisy(0.05)", ...) when it is "splat", none otherwise.
 
     Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
     """

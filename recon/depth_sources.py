@@ -1,13 +1,16 @@
-"""The depth sources by name: a dict of functions with one signature."""
+"""The depth sources by name: a dict of functions with one signature, and one of functions that make such a function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
 from .multiview import multiview_depth
+from .perturbed import constant, noisy, scaled, shuffled_depth
 from .stereo import stereo_depth
 from .truth import truth_depth
 from .view import DepthContext, View
@@ -20,21 +23,49 @@ class DepthSource(Protocol):
     def __call__(self, views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]: ...
 
 
-DepthSourceName = Literal["stereo", "truth", "multiview"]
+DepthSourceName = Literal["stereo", "truth", "multiview", "shuffled"]
 
 DEPTH_SOURCES: dict[str, DepthSource] = {
     "stereo": stereo_depth,
     "truth": truth_depth,
     "multiview": multiview_depth,
+    "shuffled": shuffled_depth,
 }
 assert tuple(DEPTH_SOURCES) == get_args(DepthSourceName)
+
+# Named with a number: "noisy(0.05)" is off by 5 %, "scaled(0.8)" a fifth too near, "constant(2)" a wall 2 m ahead.
+WITH_A_NUMBER: dict[str, Callable[[float], DepthSource]] = {"noisy": noisy, "scaled": scaled, "constant": constant}
+
+# What these say comes from View.depth, so in a dream they need an oracle.
+READ_TRUTH = {"truth", "noisy", "scaled", "shuffled"}
 
 
 def depth_source(name: str) -> DepthSource:
     """The function (views, context=None) -> (depth [H, W] metres, confidence [H, W] 0..1) of the newest view.
 
+    name: one of DEPTH_SOURCES, or one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)".
     views: newest last; context: a DepthContext or None. Raises ValueError for an unknown name.
     """
-    if name not in DEPTH_SOURCES:
-        raise ValueError(f"depth source must be one of {', '.join(DEPTH_SOURCES)}; got {name!r}.")
-    return DEPTH_SOURCES[name]
+    if name in DEPTH_SOURCES:
+        return DEPTH_SOURCES[name]
+    kind, number = _split(name)
+    if kind not in WITH_A_NUMBER or not math.isfinite(number):
+        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER)]
+        raise ValueError(f"depth source must be one of {', '.join(known)}; got {name!r}.")
+    return WITH_A_NUMBER[kind](number)
+
+
+def reads_truth(name: str) -> bool:
+    """Whether this source may look at View.depth."""
+    return _split(name)[0] in READ_TRUTH
+
+
+def _split(name: str) -> tuple[str, float]:
+    """ "noisy(0.05)" -> ("noisy", 0.05); NaN where there is no number."""
+    found = re.fullmatch(r"([a-z]+)\(([0-9.eE+-]{1,20})\)", name)
+    if found is None:
+        return name, math.nan
+    try:
+        return found[1], float(found[2])
+    except ValueError:
+        return found[1], math.nan

@@ -130,6 +130,26 @@ def test_truth_needs_an_oracle_and_refuses_nan(beginning):
         model.start(spoiled, actions, oracle=oracle)
 
 
+@pytest.mark.parametrize("depth", ["noisy(0.05)", "scaled(1.25)"])
+def test_variants_of_truth_need_an_oracle_and_differ_from_it(beginning, depth):
+    views, actions, oracle = beginning
+    with pytest.raises(ValueError, match="oracle"):
+        world("splat", depth).start(views, actions)
+    states = [world("splat", name).start(views, actions, oracle=oracle) for name in ("truth", depth)]
+    one, other = (state.scene.gaussians.means for state in states)
+    assert one.shape != other.shape or not torch.allclose(one, other, atol=1e-3)
+
+
+def test_the_placebo_looks_at_its_own_scene_only(beginning):
+    """shuffled: another scene's oracle, from the first view on."""
+    views, actions, oracle = beginning
+    spoiled = [replace(v, depth=torch.full((32, 32), torch.nan)) for v in views]
+    model = world("splat", "shuffled")
+    state = model.start(spoiled, actions, oracle=lambda camera: 0.5 * oracle(camera))
+    halved = world("splat", "scaled(0.5)").start(views, actions, oracle=oracle)
+    assert torch.allclose(state.scene.gaussians.means, halved.scene.gaussians.means)
+
+
 def test_commanded_cameras_are_used(beginning):
     views, actions, _ = beginning
     model = world("recent", None)
