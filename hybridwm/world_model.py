@@ -115,7 +115,7 @@ class WorldModel:
             raise ValueError("start: expected at least one view; got none.")
         if self.depth is not None and reads_truth(self.depth) and oracle is None:
             raise ValueError(
-                f"start: depth={self.depth!r} needs oracle(camera) -> depth in metres for the frames to come; got None. "
+                f"start: depth={self.depth!r} needs oracle(camera) -> depth in metres for frames to come; got None. "
                 "Pass the simulator's depth, or choose depth='stereo'."
             )
         for view in views:
