@@ -9,6 +9,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from .monocular import monocular
 from .multiview import multiview_depth
 from .perturbed import constant, noisy, scaled, shuffled_depth
 from .stereo import stereo_depth
@@ -43,14 +44,17 @@ READ_TRUTH = {"truth", "noisy", "scaled", "shuffled"}
 def depth_source(name: str) -> DepthSource:
     """The function (views, context=None) -> (depth [H, W] metres, confidence [H, W] 0..1) of the newest view.
 
-    name: one of DEPTH_SOURCES, or one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)".
+    name: one of DEPTH_SOURCES; one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)"; or
+    "monocular(FOLDER)", with a local folder of a pretrained depth model (see recon.monocular).
     views: newest last; context: a DepthContext or None. Raises ValueError for an unknown name.
     """
     if name in DEPTH_SOURCES:
         return DEPTH_SOURCES[name]
+    if name.startswith("monocular(") and name.endswith(")"):
+        return monocular(name[len("monocular(") : -1])
     kind, number = _split(name)
     if kind not in WITH_A_NUMBER or not math.isfinite(number):
-        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER)]
+        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER), "monocular(FOLDER)"]
         raise ValueError(f"depth source must be one of {', '.join(known)}; got {name!r}.")
     return WITH_A_NUMBER[kind](number)
 

@@ -32,6 +32,7 @@ DOORS = {
     "PIL": {"render/images.py", "hybridwm/cli/depth_picture.py", "hybridwm/study/media.py"},
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "scipy": set(),
+    "transformers": {"recon/monocular.py"},
     "trimesh": {"hybridwm/worlds/rooms/mesh.py"},
     "yaml": {"hybridwm/configuration.py"},
     "zstandard": {"render/formats/spz_streams.py"},

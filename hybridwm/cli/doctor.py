@@ -53,6 +53,7 @@ def _optional() -> dict[str, tuple[str, str]]:
 
     return {
         "gsplat": ("the CUDA rasterizer, backend 'gsplat'", "pip install 'hybridwm[gsplat]'"),
+        "transformers": ("depth from one image, 'monocular(FOLDER)'", "pip install 'hybridwm[monocular]'"),
         "pytorch3d": (
             "a baseline of round splats, backend 'pytorch3d', and its cameras",
             f"no wheel; see {INSTALL_PAGE}",
