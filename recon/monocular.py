@@ -137,7 +137,8 @@ def _kind(folder: Path) -> Kind:
     architecture = " ".join(str(name) for name in config.get("architectures") or [])
     if "Depth" not in architecture:
         raise ValueError(
-            f"{folder}: expected a model for depth estimation; its config.json names {architecture or 'no architecture'}."
+            f"{folder}: expected a model for depth estimation; its config.json names "
+            f"{architecture or 'no architecture'}."
         )
     metric = config.get("depth_estimation_type") == "metric" or any(
         name in architecture for name in ("ZoeDepth", "DepthPro")
