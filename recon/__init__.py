@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .scene import save_scene as save_scene
     from .view import DepthContext as DepthContext
     from .view import View as View
+    from .view import resize_view as resize_view
 
 # Where each public name lives; imported when first used, so that `import recon` does not wait for torch or
 # OpenCV.
@@ -33,6 +34,7 @@ _HOMES = {
     "read_calibration": "calibration",
     "reconstruct": "pipeline",
     "reconstruct_pair": "pipeline",
+    "resize_view": "view",
     "save_scene": "scene",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from render.camera import Camera
 
@@ -87,6 +88,38 @@ class View:
         K = moved.K.clone()
         K[0, 2] += self.disparity_offset
         return Camera(K, moved.w2c, moved.width, moved.height)
+
+
+def resize_view(view: View, width: int, height: int) -> View:
+    """The same view on another pixel grid: colours averaged over each new pixel, depth and confidence those of the old
+    pixel at its centre, since a mean of two surfaces lies on neither.
+
+    Raises ValueError for a size below one pixel.
+    """
+    if width < 1 or height < 1:
+        raise ValueError(f"resize_view needs a width and height of at least 1; got {width} x {height}.")
+
+    def colours(image: Tensor | None) -> Tensor | None:
+        if image is None:
+            return None
+        planes = image.permute(2, 0, 1)[None]
+        small = interpolate(planes, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        return small[0].permute(1, 2, 0).clamp(0, 1).contiguous()
+
+    def measured(values: Tensor | None) -> Tensor | None:
+        return None if values is None else interpolate(values[None, None], (height, width), mode="nearest-exact")[0, 0]
+
+    image = colours(view.image)
+    assert image is not None
+    return View(
+        image,
+        view.camera.resized(width, height),
+        depth=measured(view.depth),
+        confidence=measured(view.confidence),
+        right=colours(view.right),
+        baseline=view.baseline,
+        disparity_offset=view.disparity_offset * width / view.width,
+    )
 
 
 @dataclass(frozen=True)

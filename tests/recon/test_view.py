@@ -5,7 +5,7 @@ import torch
 
 from recon.depth_sources import DEPTH_SOURCES, depth_source
 from recon.truth import truth_depth
-from recon.view import View
+from recon.view import View, resize_view
 from render.camera import Camera
 
 
@@ -86,3 +86,19 @@ def test_truth_without_depth_says_what_to_do(plane_view):
 def test_an_integer_baseline_is_a_number(plane_view):
     view = plane_view()
     assert View(view.image, view.camera, right=view.right, baseline=1).baseline == 1
+
+
+def test_a_resized_view_sees_the_same(plane_view):
+    """Depth at the same directions, and the shift between the eyes in proportion to the width."""
+    view = replace(plane_view(width=64, height=48), disparity_offset=2.0)
+    half = resize_view(view, 32, 24)
+    assert half.image.shape == half.right.shape == (24, 32, 3) and half.depth.shape == (24, 32)
+    assert half.disparity_offset == 1.0 and half.baseline == view.baseline
+    near = plane_view(width=64, height=48)
+    _, rays = half.camera.rays()
+    # The plane (0.3, 0.15, 1) . x = 2.4, met at the new pixels' own directions; a pixel's width of tilt remains.
+    expected = 2.4 / (rays @ torch.tensor([0.3, 0.15, 1.0]))
+    assert ((half.depth - expected).abs() / expected).max() < 0.02
+    assert torch.allclose(half.image.mean(dim=(0, 1)), near.image.mean(dim=(0, 1)), atol=0.01)
+    with pytest.raises(ValueError, match="at least 1"):
+        resize_view(view, 0, 5)
