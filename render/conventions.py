@@ -17,6 +17,17 @@ from .transforms import invert_rigid
 PLY_FROM_GLTF = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # +y up, fronts face +z
 PLY_FROM_SPZ = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))  # +y up, +z backward
 
+# From a left-handed world with +y up (POV-Ray, Unity) into a right-handed one with +y down, and back.
+MIRRORED_Y = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
+
+
+def w2c_from_left_handed(w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4 4"]:
+    """From a left-handed camera with +y up in a left-handed world (ICL-NUIM shows that it is one by fy < 0): the y
+    of both changes sign, fy turns positive, images stay as they are. No right-handed world has those coordinates,
+    so points must go through MIRRORED_Y. Its own inverse."""
+    mirror = MIRRORED_Y.to(w2c)
+    return mirror @ w2c @ mirror
+
 
 def w2c_from_opengl_c2w(c2w: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4 4"]:
     """From OpenGL, Blender and NeRF: camera to world, +x right, +y up, the camera looks along -z."""

@@ -50,8 +50,11 @@ def write_mp4(
         container.mux(stream.encode(None))
 
 
-def read_video(path: str | os.PathLike[str]) -> tuple[UInt8[Tensor, "T H W 3"], float]:
-    """All frames as rgb, and the frames per second.
+def read_video(
+    path: str | os.PathLike[str], *, every: int = 1, most: int | None = None
+) -> tuple[UInt8[Tensor, "T H W 3"], float]:
+    """The frames as rgb, and the frames per second of the file; of all that are decoded, each `every`-th is kept,
+    up to `most` of them.
 
     Raises FileNotFoundError when there is no file; FormatError when it is not a video, is too large to hold,
     or yields fewer frames than its container promises (damaged files decode short without an error).
@@ -62,12 +65,16 @@ def read_video(path: str | os.PathLike[str]) -> tuple[UInt8[Tensor, "T H W 3"], 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such video file; check the path.")
     frames: list[np.ndarray] = []
+    decoded = 0
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             promised, rate = stream.frames, float(stream.average_rate or 0)
             held = max(1, MAX_BYTES // max(1, stream.width * stream.height * 3))
             for frame in container.decode(stream):
+                decoded += 1
+                if (decoded - 1) % every or (most is not None and len(frames) >= most):
+                    continue
                 if len(frames) >= held:
                     raise FormatError(path, f"at most {held} frames of this size", "more", "cut it up")
                 frames.append(frame.to_ndarray(format="rgb24"))
@@ -75,11 +82,11 @@ def read_video(path: str | os.PathLike[str]) -> tuple[UInt8[Tensor, "T H W 3"], 
         if isinstance(error, FormatError):
             raise
         raise FormatError(path, "a video", str(error)[:80], "is it complete? copy it again") from None
-    if not frames or (promised and len(frames) != promised) or len({frame.shape for frame in frames}) > 1:
+    if not frames or (promised and decoded != promised) or len({frame.shape for frame in frames}) > 1:
         raise FormatError(
             path,
             f"{promised or 'some'} frames of one size",
-            f"{len(frames)}",
+            f"{decoded}",
             "the file is damaged: copy it again",
         )
     return torch.from_numpy(np.stack(frames)), rate

@@ -17,7 +17,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "type
 # Heavy or optional libraries, and the modules (or the folder) that import them: one for each package and purpose.
 DOORS = {
     "av": {"render/video.py"},
-    "cv2": {"recon/stereo.py"},
+    "cv2": {"recon/readers/lens.py", "recon/stereo.py"},
     "gsplat": {"render/rasterize_gsplat.py"},
     "gymnasium": {
         "hybridwm/__init__.py",
@@ -29,7 +29,12 @@ DOORS = {
     "matplotlib": set(),
     "numba": {"render/cpu/"},
     "open3d": set(),
-    "PIL": {"render/images.py", "hybridwm/cli/depth_picture.py", "hybridwm/study/media.py"},
+    "PIL": {
+        "render/images.py",
+        "recon/readers/pictures.py",
+        "hybridwm/cli/depth_picture.py",
+        "hybridwm/study/media.py",
+    },
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "scipy": set(),
     "transformers": {"recon/monocular.py"},
