@@ -17,7 +17,13 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "type
 # Heavy or optional libraries, and the modules (or the folder) that import them: one for each package and purpose.
 DOORS = {
     "av": {"render/video.py"},
-    "cv2": {"recon/readers/lens.py", "recon/stereo.py"},
+    "cv2": {
+        "recon/features.py",
+        "recon/readers/lens.py",
+        "recon/resection.py",
+        "recon/stereo.py",
+        "recon/two_view.py",
+    },
     "gsplat": {"render/rasterize_gsplat.py"},
     "gymnasium": {
         "hybridwm/__init__.py",
@@ -35,6 +41,7 @@ DOORS = {
         "hybridwm/cli/depth_picture.py",
         "hybridwm/study/media.py",
     },
+    "pycolmap": {"recon/colmap_process.py"},
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "scipy": set(),
     "transformers": {"recon/monocular.py"},
