@@ -69,6 +69,8 @@ def read_video(
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise FormatError(path, "a video of a known codec", "none", "is it complete? copy it again")
             promised, rate = stream.frames, float(stream.average_rate or 0)
             held = max(1, MAX_BYTES // max(1, stream.width * stream.height * 3))
             for frame in container.decode(stream):

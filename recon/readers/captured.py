@@ -83,7 +83,7 @@ def frame(image: Path, lens: Intrinsics, w2c: Float[Tensor, "4 4"], **more: obje
         raise FormatError(image, "a lens that can be undone within the image", str(error)[:120], do) from None
 
 
-class Views(Sequence[View]):
+class Views(Sequence):  # of View; a checker of types that sees Sequence[View] here reads one to look at it
     """Views read when they are asked for; the last ones are kept, up to CACHE_BYTES. A slice is a list of them.
 
     Indexing raises FormatError where the file of that view is damaged.

@@ -41,29 +41,32 @@ def read_tum(folder: Path) -> Captured:
     times, names = _listed(folder, "rgb")
     if not names:
         raise FileNotFoundError(f"{folder}: expected rgb.txt or images in rgb/; found neither; check the path.")
-    depth_times, depth_names = _listed(folder, "depth")
-    truth = read_trajectory(folder / "groundtruth.txt") if (folder / "groundtruth.txt").is_file() else None
-    depths = dict(associate(times, depth_times, MOST_SECONDS))
-    poses = {index: index for index in range(len(names))}
-    if truth is not None:
-        poses = dict(associate(times, truth.timestamps, MOST_SECONDS))
     files = [inside(folder, name, folder / "rgb.txt") for name in names]
-    here = [index for index in range(len(names)) if index in poses and exists(files[index])]
-    lens, left_handed, guess = _intrinsics(folder, files[here[0]] if here else None)
+    there = [index for index, file in enumerate(files) if exists(file)]  # others must not take depth or poses from them
+    depth_times, depth_names = _listed(folder, "depth")
+    depth_files = [inside(folder, name, folder / "depth.txt") for name in depth_names]
+    depths = dict(associate(times[there], depth_times, MOST_SECONDS))
+    truth = read_trajectory(folder / "groundtruth.txt") if (folder / "groundtruth.txt").is_file() else None
+    poses = {at: at for at in range(len(there))}
+    if truth is not None:
+        poses = dict(associate(times[there], truth.timestamps, MOST_SECONDS))
+    here = [at for at in range(len(there)) if at in poses]
+    lens, left_handed, guess = _intrinsics(folder, files[there[0]] if there else None)
     frames = []
-    for index in here:
-        w2c = torch.eye(4) if truth is None else invert_rigid(truth.c2w[poses[index]])
+    for at in here:
+        w2c = torch.eye(4) if truth is None else invert_rigid(truth.c2w[poses[at]])
         w2c = w2c_from_left_handed(w2c) if left_handed else w2c
-        depth = inside(folder, depth_names[depths[index]], folder / "depth.txt") if index in depths else None
-        depth = depth if depth is not None and exists(depth) else None
-        frames.append(frame(files[index], lens, w2c, depth=depth, depth_unit=METRES_PER_STEP))
+        depth = depth_files[depths[at]] if at in depths and exists(depth_files[depths[at]]) else None
+        frames.append(frame(files[there[at]], lens, w2c, depth=depth, depth_unit=METRES_PER_STEP))
+    kept = [there[at] for at in here]
+    missing = sorted(set(range(len(names))) - set(kept))
     return Captured(
         Views(frames),
-        [names[index] for index in here],
-        [name for index, name in enumerate(names) if index not in set(here)],
+        [names[index] for index in kept],
+        [names[index] for index in missing],
         kind="tum",
         posed=truth is not None,
-        timestamps=[float(times[index]) for index in here],
+        timestamps=times[kept].tolist(),
         world_from_file=(MIRRORED_Y if left_handed else torch.eye(4)).float(),
         notes=(guess,) if guess else (),
     )
