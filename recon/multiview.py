@@ -1,30 +1,53 @@
-"""Depth from posed views by plane sweep: earlier views are warped onto planes of constant depth and compared.
+"""Depth from posed views: a plane sweep over earlier views, aggregated semi-globally.
 
-Collins, "A space-sweep approach to true multi-image matching" (CVPR 1996), with zero-mean normalised
-cross-correlation. Plain torch, on the device of the views.
+The stages are in sweep.py, sweep_aggregation.py and multiview_sources.py; multiview_sequence.py measures all views of a
+sequence, each also from later ones. On the CPU, whatever the device of the views; the result is on theirs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Float32, UInt8
+from numpy import ndarray
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
+from render.camera import Camera
+
+from .multiview_confidence import confidence_alone
+from .multiview_sources import choose_sources, gathered, parallax_at, small_grey, working_size
+from .sweep import sweep, whole_greys
+from .sweep_aggregation import aggregate, winner
+from .upsampling import upsample
 from .view import DepthContext, View
 
 NEAR, FAR = 0.3, 15.0  # metres, the swept range
-MAX_SOURCES = 3
-PLANE_STEP = 0.75  # pixels of parallax between neighbouring planes
-MAX_PLANES = 64
-LEAST_PARALLAX = 0.75  # pixels at 1 m of depth (or at the recalled depth): less gives no depth
-LARGEST_TURN = 45.0  # degrees between optical axes
-WINDOW = 5
-TEXTURE_FLOOR = 0.008  # contrast (standard deviation in 0..1) at which texture is trusted by half
-CHUNK = 4_000_000  # pixels times planes that are warped at a time
+MOST_SOURCES = 8
+MOST_PIXELS = 60_000  # of the sweep; larger views are shrunk for it
+PLANE_STEP = 0.5  # pixels of parallax between neighbouring planes
+FEWEST_PLANES, MOST_PLANES = 24, 128
+SHARE = 0.65  # of the sources that see a point, those that count
+LEAST_CONFIDENCE = 0.1  # less is no measurement
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The sweep of one view: costs [H, W, P] on planes at inverse depth first + index * step, and the view's grey."""
+
+    volume: UInt8[ndarray, "H W P"]
+    grey: Float32[ndarray, "H W"]
+    first: float
+    step: float
+    parallax: float  # pixels at a depth of 1 m, from the source farthest away
+
+    def depth(self, plane: Float32[ndarray, "H W"]) -> Float32[ndarray, "H W"]:
+        """Metres of fractional planes; 0 at the two ends, where all that is nearer or farther piles up."""
+        ends = (plane < 0.5) | (plane > self.volume.shape[2] - 1.5)
+        return np.where(ends, 0, 1 / np.maximum(self.first + plane * self.step, 1e-9)).astype(np.float32)
 
 
 def multiview_depth(
@@ -36,9 +59,9 @@ def multiview_depth(
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of the newest view, from earlier ones.
 
-    Earlier views are views[:-1] and context.views, with known cameras of any size. Never reads View.depth.
-    When none has a baseline (the camera only turned, or there is one view), depth and confidence are 0
-    everywhere.
+    Earlier views are views[:-1] and context.views, with known cameras of any size. Never reads View.depth. The
+    confidence is about the chance that the depth is within 5 %. When no earlier view has a baseline (the camera
+    only turned, or there is one view), depth and confidence are 0 everywhere: multiview_status() says why.
     Raises ValueError when there is no view or the range is not 0 < near < far.
     """
     if not views:
@@ -47,129 +70,56 @@ def multiview_depth(
         raise ValueError(f"multiview needs 0 < near < far metres; got near {near}, far {far}.")
     view = views[-1]
     earlier = [*(context.views if context else ()), *views[:-1]]
-    typical = 1.0
+    chosen = choose_sources(view.camera, [one.camera for one in earlier], typical_depth(context), MOST_SOURCES)
+    none = torch.zeros_like(view.image[..., 0])
+    if not chosen:
+        return none, none.clone()
+    size = working_size(view.height, view.width, MOST_PIXELS)
+    sources = [earlier[index] for index in chosen]
+    greys = [small_grey(one.image, working_size(one.height, one.width, MOST_PIXELS)) for one in sources]
+    swept = sweep_view(view.camera, small_grey(view.image, size), [one.camera for one in sources], greys, near, far)
+    plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    depth = swept.depth(plane)
+    confidence = confidence_alone(depth, cost, margin, swept.parallax)
+    return kept(view, depth, confidence, LEAST_CONFIDENCE)
+
+
+def typical_depth(context: DepthContext | None, otherwise: float = 2.0) -> float:
+    """The median of the recalled depth in metres, where there is one."""
     if context is not None and context.recalled_depth is not None:
         known = context.recalled_depth[context.recalled_depth > 0]
-        typical = float(known.median()) if known.numel() else typical
-    sources = _with_baseline(view, earlier, typical)
-    none = torch.zeros_like(view.image[..., 0])
-    if not sources:
-        return none, none.clone()
-
-    widest = max(_parallax(view, source, 1.0) for source in sources)
-    planes = int(min(MAX_PLANES, max(16, math.ceil(widest * (1 / near - 1 / far) / PLANE_STEP))))
-    inverse = torch.linspace(1 / far, 1 / near, planes, device=none.device, dtype=none.dtype)
-    scores = [_scores(view, source, inverse) for source in sources]
-    score = _best_half(torch.stack([s for s, _ in scores]), torch.stack([i for _, i in scores]))
-    return _winner(view, score, inverse, widest)
+        return float(known.median()) if known.numel() else otherwise
+    return otherwise
 
 
-def _with_baseline(view: View, earlier: list[View], typical: float) -> list[View]:
-    """At most MAX_SOURCES earlier views that look the same way from elsewhere, the most parallax first."""
-    axis = view.camera.w2c[2, :3]
-    ranked: list[tuple[float, int]] = []
-    for position, source in enumerate(earlier):
-        turn = float(torch.dot(axis, source.camera.w2c[2, :3]).clamp(-1, 1).arccos()) * 180 / math.pi
-        parallax = _parallax(view, source, typical)
-        if turn <= LARGEST_TURN and parallax >= LEAST_PARALLAX:
-            # beyond a quarter of the image the overlap shrinks faster than the precision grows
-            ranked.append((min(parallax, view.width / 4), position))
-    return [earlier[position] for _, position in sorted(ranked, reverse=True)[:MAX_SOURCES]]
+def sweep_view(
+    camera: Camera,
+    grey: Float32[ndarray, "H W"],
+    others: Sequence[Camera],
+    greys: Sequence[Float32[ndarray, "_ _"]],
+    near: float,
+    far: float,
+) -> Swept:
+    """The costs of a view, seen by this camera, on planes from near to far; grey and greys at the size of the sweep."""
+    size = (grey.shape[0], grey.shape[1])
+    parallax = max(parallax_at(camera, other, 1.0) for other in others) * size[1] / camera.width
+    wanted = math.ceil(parallax * (1 / near - 1 / far) / PLANE_STEP) + 1
+    inverse = np.linspace(1 / far, 1 / near, min(MOST_PLANES, max(FEWEST_PLANES, wanted)))
+    radius = window_radius(size[1])
+    volume = sweep(whole_greys(grey), gathered(camera, size, others, greys), inverse, radius, SHARE)
+    return Swept(volume, grey, float(inverse[0]), float(inverse[1] - inverse[0]), parallax)
 
 
-def _parallax(view: View, source: View, depth: float) -> float:
-    """Pixels by which a point at this depth moves, at most, because of the distance between the cameras."""
-    baseline = float((view.camera.center - source.camera.center).norm())
-    return float(source.camera.K[0, 0]) * baseline / depth
+def window_radius(width: int) -> int:
+    """Pixels; windows are smaller in small images, as what is in them is."""
+    return 2 if width <= 128 else 4
 
 
-def _scores(
-    view: View, source: View, inverse: Float[Tensor, "P"]
-) -> tuple[Float[Tensor, "P H W"], Bool[Tensor, "P H W"]]:
-    """ZNCC in -1..1 of the view with the source warped onto each plane; where the warp falls inside it."""
-    camera, other = view.camera, source.camera
-    source_from_view = other.w2c @ camera.c2w
-    _, rays = camera.rays()
-    rays = rays @ camera.w2c[:3, :3].T
-    turned = rays @ (other.K @ source_from_view[:3, :3]).T
-    moved = other.K @ source_from_view[:3, 3]
-    image, size = source.image.mean(-1)[None], turned.new_tensor([other.width, other.height])
-    reference = view.image.mean(-1)[None, None]
-    rows = max(1, CHUNK // (view.width * view.height))
-    scores, insides = [], []
-    for planes in inverse.split(rows):
-        projected = turned + planes[:, None, None, None] * moved
-        depth = projected[..., 2:]
-        grid = 2 * projected[..., :2] / depth.clamp(min=1e-6) / size - 1
-        inside = (grid.abs() <= 1).all(-1) & (depth[..., 0] > 1e-6)
-        warped = grid_sample(image.expand(len(planes), -1, -1, -1), grid, padding_mode="border", align_corners=False)
-        scores.append(_zncc(reference, warped))
-        insides.append(inside)
-    return torch.cat(scores), torch.cat(insides)
-
-
-def _zncc(a: Float[Tensor, "1 C H W"], b: Float[Tensor, "P C H W"]) -> Float[Tensor, "P H W"]:
-    """Zero-mean normalised cross-correlation over windows, all channels together."""
-    mean_a, mean_b = _box(a), _box(b)
-    # channels are summed before the window, which costs one box filter instead of one for each channel
-    covariance = _box((a * b).sum(1, keepdim=True))[:, 0] - (mean_a * mean_b).sum(1)
-    variance_a = _box((a * a).sum(1, keepdim=True))[:, 0] - (mean_a * mean_a).sum(1)
-    variance_b = _box((b * b).sum(1, keepdim=True))[:, 0] - (mean_b * mean_b).sum(1)
-    return covariance / (variance_a.clamp(min=0) * variance_b.clamp(min=0) + 1e-10).sqrt()
-
-
-def _box(values: Float[Tensor, "P C H W"], window: int = WINDOW) -> Float[Tensor, "P C H W"]:
-    """Mean over a window, of what lies inside the image."""
-    rows = _running_sum(values, window, axis=-2)
-    total = _running_sum(rows, window, axis=-1)
-    ones = torch.ones_like(values[:1, :1])
-    return total / _running_sum(_running_sum(ones, window, axis=-2), window, axis=-1)
-
-
-def _running_sum(values: Tensor, window: int, axis: int) -> Tensor:
-    total = values.clone()
-    size = values.shape[axis]
-    for shift in range(1, min(window // 2, size - 1) + 1):
-        total.narrow(axis, shift, size - shift).add_(values.narrow(axis, 0, size - shift))
-        total.narrow(axis, 0, size - shift).add_(values.narrow(axis, shift, size - shift))
-    return total
-
-
-def _best_half(scores: Float[Tensor, "S P H W"], inside: Bool[Tensor, "S P H W"]) -> Float[Tensor, "P H W"]:
-    """Mean over the better half of the sources (the others may not see the point); -1 where none does."""
-    scores = torch.where(inside, scores, -torch.ones_like(scores))
-    half = (len(scores) + 1) // 2
-    return scores.topk(half, dim=0).values.mean(0)
-
-
-def _winner(
-    view: View, score: Float[Tensor, "P H W"], inverse: Float[Tensor, "P"], parallax_at_1m: float
+def kept(
+    view: View, depth: Float32[ndarray, "h w"], confidence: Float32[ndarray, "h w"], least: float
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
-    planes = len(inverse)
-    smooth = _box(score[:, None], 3)[:, 0]
-    best = smooth.argmax(0, keepdim=True)
-    middle = best.clamp(1, planes - 2)
-    below, peak, above = (smooth.gather(0, middle + shift)[0] for shift in (-1, 0, 1))
-    # vertex of the parabola through the best plane and its neighbours
-    curvature = (below - 2 * peak + above).clamp(max=-1e-6)
-    offset = (0.5 * (below - above) / curvature).clamp(-1, 1)
-    step = inverse[1] - inverse[0]
-    depth = 1 / (inverse[middle[0]] + offset * step).clamp(min=float(inverse[0]) / 2)
-
-    top = smooth.gather(0, best)[0]
-    index = torch.arange(planes, device=score.device)[:, None, None]
-    rival = torch.where((index - best).abs() <= 2, -torch.ones_like(smooth), smooth).amax(0)
-    unique = ((top - rival) / 0.1).clamp(0, 1)
-    similar = ((top - 0.5) / 0.4).clamp(0, 1)
-    grey = view.image.mean(-1)[None, None]
-    contrast = (_box(grey * grey) - _box(grey) ** 2).clamp(min=0)[0, 0]
-    # below half a grey level it is quantisation
-    texture = (contrast - (0.5 / 255) ** 2).clamp(min=0)
-    texture = texture / (texture + TEXTURE_FLOOR**2)
-    precise = parallax_at_1m / depth
-    confidence = similar * unique * texture * precise / (precise + 0.5)
-    # the end planes are where everything beyond the range piles up
-    ends = (best[0] == 0) | (best[0] == planes - 1)
-    valid = (confidence >= 0.05) & ~ends
-    zero = torch.zeros_like(depth)
-    return torch.where(valid, depth, zero), torch.where(valid, confidence, zero)
+    """Depth and confidence at the view's own size, dtype and device; 0 where the confidence or the image is no good."""
+    depth, confidence = upsample(depth, confidence, view.image)
+    full, sure = (torch.from_numpy(one).to(view.image) for one in (depth, confidence))
+    good = (sure >= least) & (full > 0) & view.image.isfinite().all(-1)
+    return torch.where(good, full, 0.0), torch.where(good, sure, 0.0)

@@ -1,0 +1,178 @@
+"""Depth of every view of a sequence from the views before and after it, each view's confirmed by its neighbours'.
+
+Two passes: a sweep for each view; then again with the votes of the neighbours' depth among the costs, which carries
+depth into what one view alone cannot tell. What other views agree on is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from torch import Tensor
+
+from render.camera import Camera
+
+from .consistency import Agreement, agreement
+from .multiview import FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view
+from .multiview_cameras import settle_cameras
+from .multiview_confidence import confidence_confirmed
+from .multiview_sources import choose_sources, small_grey, working_size
+from .sweep_aggregation import aggregate, winner
+from .sweep_votes import vote
+from .view import View
+
+MOST_SOURCES = 10
+COARSE_PIXELS = 6_000  # of the sweep that finds each view's range
+COARSE_SOURCES = 4
+CERTAIN = 0.1  # margin from which on a coarse depth counts for the range
+FEWEST_CERTAIN = 60  # pixels; with less the whole range is swept
+RANGE_TAILS, RANGE_SLACK = (0.01, 0.99), 1.4  # quantiles of the coarse depth, and how far the range goes beyond
+TRUSTED_BY = 3  # views that agree, for a full vote
+KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
+LEAST_CONFIDENCE = 0.5  # less is no measurement
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A view's camera at the size of its sweep, its sources, its planes, and what won in it."""
+
+    camera: Camera
+    sources: list[int]
+    near: float
+    far: float
+    depth: Float32[ndarray, "H W"]
+    cost: Float32[ndarray, "H W"]
+    margin: Float32[ndarray, "H W"]
+    parallax: float
+    swept: Swept | None
+
+
+def multiview_depths(
+    views: Sequence[View],
+    *,
+    near: float = NEAR,
+    far: float = FAR,
+    settle: bool = True,
+    threads: int | None = None,
+) -> list[tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]]:
+    """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of each view, from all views of the sequence.
+
+    Views are in the order of the path, with known cameras. Never reads View.depth. settle: cameras that clearly do
+    not fit the images are moved by a little first (multiview_cameras.settle_cameras); the depth is then along the
+    settled camera's axis, a fraction of a degree from the given one's. The confidence is about the chance that the
+    depth is within 5 %. threads: by default as many as torch uses.
+    Raises ValueError when the range is not 0 < near < far.
+    """
+    if not 0 < near < far < math.inf:
+        raise ValueError(f"multiview needs 0 < near < far metres; got near {near}, far {far}.")
+    if not len(views):
+        return []
+    cameras = settle_cameras(views) if settle else [view.camera for view in views]
+    sizes = [working_size(view.height, view.width, MOST_PIXELS) for view in views]
+    greys = [small_grey(view.image, size) for view, size in zip(views, sizes, strict=True)]
+    small = [camera.resized(size[1], size[0]) for camera, size in zip(cameras, sizes, strict=True)]
+    keep = sum(128 * grey.size for grey in greys) <= KEPT_VOLUMES
+    everyone = range(len(views))
+
+    with ThreadPoolExecutor(threads or torch.get_num_threads()) as pool:
+        first = list(pool.map(lambda i: _first(i, small, greys, near, far, keep), everyone))
+        trusts = list(pool.map(lambda i: _trust(_agreement(i, first)), everyone))
+        second = list(pool.map(lambda i: _second(i, small, greys, first, trusts), everyone))
+        agreed = list(pool.map(lambda i: _agreement(i, second), everyone))
+    found = []
+    for view, measured, votes in zip(views, second, agreed, strict=True):
+        if not measured.sources:
+            none = torch.zeros_like(view.image[..., 0])
+            found.append((none, none.clone()))
+            continue
+        confidence = confidence_confirmed(
+            measured.depth, measured.cost, measured.margin, measured.parallax, votes, len(measured.sources)
+        )
+        found.append(kept(view, measured.depth, confidence, LEAST_CONFIDENCE))
+    return found
+
+
+def _first(
+    index: int, cameras: list[Camera], greys: list[Float32[ndarray, "_ _"]], near: float, far: float, keep: bool
+) -> _Measured:
+    others = [i for i in range(len(cameras)) if i != index]
+    camera = cameras[index]
+
+    def choose(typical: float, most: int) -> list[int]:
+        return [others[i] for i in choose_sources(camera, [cameras[i] for i in others], typical, most)]
+
+    low, high, typical = _range(index, cameras, greys, choose(math.sqrt(near * far), COARSE_SOURCES), near, far)
+    sources = choose(typical, MOST_SOURCES)
+    if not sources:
+        nothing = np.zeros_like(greys[index])
+        return _Measured(camera, [], low, high, nothing, nothing, nothing, 0.0, None)
+    swept = sweep_view(camera, greys[index], [cameras[i] for i in sources], [greys[i] for i in sources], low, high)
+    plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    return _Measured(
+        camera, sources, low, high, swept.depth(plane), cost, margin, swept.parallax, swept if keep else None
+    )
+
+
+def _range(
+    index: int, cameras: list[Camera], greys: list[Float32[ndarray, "_ _"]], sources: list[int], near: float, far: float
+) -> tuple[float, float, float]:
+    """The nearest, farthest and median depth (metres) that a coarse sweep finds in the view, with some slack."""
+    typical = math.sqrt(near * far)
+    if not sources:
+        return near, far, typical
+
+    def shrunk(i: int) -> tuple[Camera, Float32[ndarray, "_ _"]]:
+        size = working_size(greys[i].shape[0], greys[i].shape[1], COARSE_PIXELS)
+        grey = torch.from_numpy(greys[i])[..., None].expand(-1, -1, 3)
+        return cameras[i].resized(size[1], size[0]), small_grey(grey, size)
+
+    camera, grey = shrunk(index)
+    others = [shrunk(i) for i in sources]
+    swept = sweep_view(camera, grey, [one for one, _ in others], [one for _, one in others], near, far)
+    plane, _, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    depth = swept.depth(plane)
+    certain = depth[(depth > 0) & (margin > CERTAIN)]
+    if certain.size < FEWEST_CERTAIN:
+        return near, far, typical
+    low, high = np.quantile(certain, RANGE_TAILS)
+    return max(near, float(low) / RANGE_SLACK), min(far, float(high) * RANGE_SLACK), float(np.median(certain))
+
+
+def _agreement(index: int, measured: list[_Measured]) -> Agreement:
+    one = measured[index]
+    others = [measured[i] for i in one.sources]
+    return agreement(one.depth, one.camera, [other.depth for other in others], [other.camera for other in others])
+
+
+def _trust(agreed: Agreement) -> Float32[ndarray, "H W"]:
+    return np.minimum(agreed.agreeing / TRUSTED_BY, 1).astype(np.float32)
+
+
+def _second(
+    index: int,
+    cameras: list[Camera],
+    greys: list[Float32[ndarray, "_ _"]],
+    first: list[_Measured],
+    trusts: list[Float32[ndarray, "_ _"]],
+) -> _Measured:
+    one = first[index]
+    if not one.sources:
+        return one
+    swept = one.swept
+    if swept is None:
+        others = [cameras[i] for i in one.sources], [greys[i] for i in one.sources]
+        swept = sweep_view(one.camera, greys[index], *others, one.near, one.far)
+    voters = [*one.sources, index]
+    reward = vote(
+        one.camera, swept.volume.shape, swept.first, swept.step,
+        [first[i].depth for i in voters], [trusts[i] for i in voters], [first[i].camera for i in voters],
+    )  # fmt: skip
+    plane, cost, margin = winner(aggregate(swept.volume, swept.grey, reward), swept.volume)
+    return replace(one, depth=swept.depth(plane), cost=cost, margin=margin, swept=None)
