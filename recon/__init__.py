@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .depth_sources import depth_source as depth_source
     from .pipeline import reconstruct as reconstruct
     from .pipeline import reconstruct_pair as reconstruct_pair
+    from .readers import read_captured as read_captured
     from .scene import GaussianScene as GaussianScene
     from .scene import load_cameras as load_cameras
     from .scene import load_scene as load_scene
@@ -32,6 +33,7 @@ _HOMES = {
     "load_cameras": "scene",
     "load_scene": "scene",
     "read_calibration": "calibration",
+    "read_captured": "readers",
     "reconstruct": "pipeline",
     "reconstruct_pair": "pipeline",
     "resize_view": "view",

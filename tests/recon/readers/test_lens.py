@@ -22,7 +22,10 @@ def camera_with(distortion, fisheye=False, focal=300.0):
     return Intrinsics(360, 270, focal, focal * 0.98, 172.3, 140.9, tuple(distortion), fisheye)
 
 
-CAMERAS = [camera_with(lens) for lens in LENSES.values()] + [camera_with(FISHEYE, True), camera_with(FISHEYE, True, 160.0)]
+CAMERAS = [camera_with(lens) for lens in LENSES.values()] + [
+    camera_with(FISHEYE, True),
+    camera_with(FISHEYE, True, 160.0),
+]
 
 
 @pytest.fixture(scope="module")

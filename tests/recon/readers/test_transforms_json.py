@@ -169,6 +169,13 @@ def test_fox(shared_data, tmp_path):
     assert len(read_captured(source)) == 12 and captured.missing == []
     assert captured.views[0].image.shape == (1920, 1080, 3)
 
+    from hybridwm.bench.recon_readers import epipolar_error, wrong_axes
+
+    a, b = captured.views
+    error, share = epipolar_error(a, b)
+    assert 0.2 < error < 0.8 and share > 0.8
+    assert epipolar_error(wrong_axes(a), wrong_axes(b))[1] < 0.3  # control
+
     (tmp_path / "images").mkdir()
     for image in (source / "images").iterdir():
         shutil.copy(image, tmp_path / "images")
