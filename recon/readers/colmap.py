@@ -15,7 +15,7 @@ from .colmap_model import ColmapModel
 from .pictures import exists, inside
 from .poses import from_quats
 
-FOLDERS = (".", "sparse/0", "sparse", "colmap/sparse/0", "dense/sparse", "sparse_bin/0")
+FOLDERS = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "dense/sparse", "sparse_bin/0")
 NOT_READ = ("rigs", "frames")
 
 
@@ -50,10 +50,11 @@ def read_model(folder: str | Path, *, observations: bool = False) -> ColmapModel
 
 
 def read_colmap(folder: Path) -> Captured:
-    """The images of a model, by name, from images/ beside it (or from the folder itself).
+    """The images of a model, by name, from images/ beside it or above it (or from the folder itself).
 
     Raises FileNotFoundError or FormatError (see `read_model`), also for names that leave the folder.
     """
+    folder = folder.absolute()
     model_folder = find_model(folder)
     if model_folder is None:
         raise FileNotFoundError(
@@ -63,14 +64,15 @@ def read_colmap(folder: Path) -> Captured:
     named_in = model_folder / "images"
     order = sorted(model.images, key=lambda image_id: model.images[image_id].name)
     names = [model.images[image_id].name for image_id in order]
-    home = next(
-        (
-            home
-            for home in (folder / "images", folder, folder / "rgb", model_folder / "images")
-            if any(exists(inside(home, name, named_in)) for name in names[:20])
-        ),
+    homes = (
+        model_folder.parent / "images",
         folder / "images",
+        folder,
+        folder / "rgb",
+        model_folder.parents[1] / "images",
     )
+    found_in = (home for home in homes if any(exists(inside(home, name, named_in)) for name in names[:20]))
+    home = next(found_in, folder / "images")
     here = {image_id: inside(home, model.images[image_id].name, named_in) for image_id in order}
     found = [image_id for image_id in order if exists(here[image_id])]
     frames = [

@@ -52,7 +52,7 @@ def listed(folder: Path) -> list[Path]:
     """The image files of a folder by name, numbers in them by their value. Raises FormatError for too many."""
     found: list[Path] = []
     for path in folder.iterdir():
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
             found.append(path)
             if len(found) > MOST_FILES:
                 raise FormatError(folder, f"at most {MOST_FILES} images", "more", "split the folder")

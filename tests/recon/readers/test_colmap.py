@@ -144,6 +144,21 @@ def test_names_with_spaces_and_folders(model, save, walk, check_walk):
     check_walk(captured, depth=False)
 
 
+@pytest.mark.parametrize("named", [".", "sparse", "sparse/0"])
+def test_the_model_itself_may_be_named(model, named, check_walk):
+    check_walk(read_captured(model(".bin") / named), depth=False)
+
+
+def test_the_images_beside_an_undistorted_model_are_its_own(model, save, walk, check_walk):
+    folder = model(".bin")
+    (folder / "dense").mkdir()
+    (folder / "sparse/0").rename(folder / "dense/sparse")
+    (folder / "images").rename(folder / "dense/images")
+    for index, shot in enumerate(walk):
+        save(folder / f"images/{index}.png", 1 - shot.image)  # as they were before
+    check_walk(read_captured(folder), depth=False)
+
+
 def test_images_that_are_not_there_are_missing(model, check_walk):
     folder = model(".bin")
     (folder / "images/3.png").unlink()

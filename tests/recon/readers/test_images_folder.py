@@ -1,5 +1,7 @@
 """Folders of images and videos: order, calibration, and cameras that say they are guessed."""
 
+import os
+
 import pytest
 import torch
 
@@ -18,6 +20,12 @@ def folder(walk, save, tmp_path):
 
 def test_numbers_in_names_are_ordered_as_numbers(folder):
     assert read_captured(folder).names == ["img_1.png", "img_2.png", "img_9.png", "img_10.png", "img_11.png"]
+
+
+def test_what_is_no_file_is_passed_over(folder):
+    os.mkfifo(folder / "img_3.png")  # opening it would wait for ever
+    (folder / "img_4.png").mkdir()
+    assert len(read_captured(folder)) == 5
 
 
 def test_without_a_calibration_the_camera_is_said_to_be_guessed(folder):
