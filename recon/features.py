@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 MOST_KEYPOINTS = 4000  # of the strongest contrast
+# OpenCV's first centre is (0, 0); and its SIFT doubles the image without undoing the quarter pixel that this shifts it.
+FIRST_CENTER = 0.5 - 0.25
 LEAST_CONTRAST = 0.01  # a quarter of Lowe's: indoor walls have little, and the ratio test sorts out the rest
 
 
@@ -35,7 +37,7 @@ def find_features(image: Float[Tensor, "H W 3"], most: int = MOST_KEYPOINTS) -> 
     found, sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=LEAST_CONTRAST).detectAndCompute(grey, None)
     if not found:
         return Features(torch.zeros(0, 2, dtype=torch.float64), torch.zeros(0, 128))
-    pixels = np.array([keypoint.pt for keypoint in found]) + 0.5  # OpenCV's first centre is (0, 0)
+    pixels = np.array([keypoint.pt for keypoint in found]) + FIRST_CENTER
     descriptors = torch.nn.functional.normalize(torch.from_numpy(sift), p=1, dim=1).sqrt()
     return Features(torch.from_numpy(pixels), descriptors)
 
@@ -53,7 +55,7 @@ def match_features(a: Features, b: Features, ratio: float = 0.8) -> Int[Tensor, 
     mutual = backward[0][forward[0]] == index
     distinct = (forward[1] < ratio) & (backward[1][forward[0]] < ratio)
     pairs = torch.stack([index, forward[0]], dim=1)[mutual & distinct]
-    worth = forward[1][mutual & distinct]
+    worth = torch.maximum(forward[1], backward[1][forward[0]])[mutual & distinct]
     pairs = pairs[worth.argsort(stable=True)]
     for side, features in enumerate((a, b)):
         pairs = pairs[_first_of_each(features.pixels[pairs[:, side]])]

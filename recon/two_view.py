@@ -199,7 +199,7 @@ def _plane(a: Array, b: Array, K: Array, threshold: float) -> tuple[float, list[
     # The decomposition knows no principal point in which half a pixel would matter: K and pixels share their origin.
     _, rotations, baselines, _ = cv2.decomposeHomographyMat(homography, K)
     lengths = [float(np.linalg.norm(baseline)) for baseline in baselines]
-    motions = [
+    motions: list[tuple[Array, Array]] = [
         (np.asarray(rotation, dtype=np.float64), np.asarray(sign * baseline[:, 0] / length, dtype=np.float64))
         for rotation, baseline, length in zip(rotations, baselines, lengths, strict=True)
         for sign in (1.0, -1.0)

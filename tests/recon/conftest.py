@@ -6,6 +6,8 @@ import torch
 
 from recon.view import View
 from render.camera import Camera
+from render.geometry import project
+from render.trajectory import look_at
 
 
 def texture(points, seed, shortest=0.2):
@@ -59,6 +61,40 @@ def plane_view(see_planes):
         return View(image, camera, depth=depth, right=right, baseline=baseline)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def arc_of_cameras():
+    """arc_of_cameras(count, degrees, wander): float64 cameras on an arc of radius 5 m about the origin, looking at it."""
+
+    def make(count=8, degrees=40.0, wander=0.3, seed=0, width=640, height=480):
+        generator = torch.Generator().manual_seed(seed)
+        angle = torch.deg2rad(torch.linspace(-degrees / 2, degrees / 2, count).double())
+        eye = 5 * torch.stack([angle.sin(), torch.zeros_like(angle), -angle.cos()], dim=1)
+        eye = eye + wander * (torch.rand(count, 3, generator=generator).double() - 0.5)
+        w2c = look_at(eye, torch.zeros(1, 3).double(), torch.tensor([[0.0, -1.0, 0.0]]).double())
+        K = torch.tensor([[520.0, 0, width / 2 - 7.3], [0, 515.0, height / 2 + 4.8], [0, 0, 1]]).double()
+        return Camera(K.expand(count, 3, 3), w2c, width, height)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def see_points():
+    """see_points(cameras, points, noise, wrong): pixels [V, N, 2] and whether each is in the image; of the pixels the
+    share `wrong` lies anywhere instead."""
+
+    def see(cameras, points, noise=0.5, wrong=0.0, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        pixels, depth = project(points[None], cameras)
+        size = torch.tensor([cameras.width, cameras.height]).double()
+        seen = (depth > 0) & ((pixels > 0) & (pixels < size)).all(-1)
+        pixels = pixels + noise * torch.randn(pixels.shape, generator=generator).double()
+        anywhere = torch.rand(pixels.shape, generator=generator).double() * size
+        replaced = torch.rand(pixels.shape[:2], generator=generator) < wrong
+        return torch.where(replaced[..., None], anywhere, pixels), seen
+
+    return see
 
 
 @pytest.fixture(scope="session")
