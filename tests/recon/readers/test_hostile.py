@@ -52,6 +52,7 @@ BINARY = {
         "no width": lambda d: d[:16] + struct.pack("<Q", 0) + d[24:],
         "endless width": lambda d: d[:16] + struct.pack("<Q", 2**64 - 1) + d[24:],
         "nan focal": lambda d: d[:32] + struct.pack("<d", np.nan) + d[40:],
+        "vanishing focal": lambda d: d[:32] + struct.pack("<d", 1e-310) + d[40:],
         "negative focal": lambda d: d[:32] + struct.pack("<d", -5) + d[40:],
         "twice": lambda d: struct.pack("<Q", 2) + d[8:] + d[8:],
         "longer": lambda d: d + b"x",
