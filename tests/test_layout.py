@@ -18,10 +18,15 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "type
 DOORS = {
     "av": {"render/video.py"},
     "cv2": {
+        "hybridwm/bench/recon_stereo.py",
         "recon/features.py",
+        "recon/matching_cost.py",
         "recon/readers/lens.py",
         "recon/resection.py",
         "recon/stereo.py",
+        "recon/stereo_checks.py",
+        "recon/stereo_confidence.py",
+        "recon/stereo_refinement.py",
         "recon/two_view.py",
     },
     "gsplat": {"render/rasterize_gsplat.py"},
@@ -34,7 +39,7 @@ DOORS = {
     "llvmlite": {"render/cpu/"},
     "matplotlib": set(),
     "numba": {"render/cpu/"},
-    "open3d": {"recon/open3d_library.py"},
+    "open3d": {"recon/open3d_import.py"},
     "PIL": {
         "render/images.py",
         "recon/readers/pictures.py",

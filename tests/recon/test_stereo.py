@@ -1,12 +1,9 @@
-import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from recon.stereo import default_max_disparity, fill_disparity, match, stereo_depth
-from render.images import read_image
+from recon.stereo import default_max_disparity, match, stereo_depth
 
 SLANTS = [((0.0, 0.0, 1.0), 2.0), ((0.4, 0.1, 1.0), 2.4), ((-0.3, 0.5, 1.0), 3.0), ((0.1, -0.6, 1.0), 1.6)]
 
@@ -108,43 +105,3 @@ def test_what_stereo_needs_is_said(plane_view):
 
 def test_search_range_grows_with_the_image():
     assert [default_max_disparity(width) for width in (64, 128, 741, 1242)] == [32, 64, 124, 207]
-
-
-def test_holes_are_filled_from_the_background():
-    disparity = np.array([[5, 0, 0, 2, 0]], dtype=np.float32)
-    assert fill_disparity(disparity, disparity > 0).tolist() == [[5, 2, 2, 2, 2]]
-    empty = np.zeros((2, 3), dtype=np.float32)
-    assert np.array_equal(fill_disparity(empty, empty > 0), empty)
-
-
-def read_pfm(path):
-    content = path.read_bytes()
-    header = re.match(rb"Pf\s+(\d+)\s+(\d+)\s+-\S+\s", content)
-    width, height = int(header[1]), int(header[2])
-    return np.frombuffer(content[header.end() :], "<f4").reshape(height, width)[::-1]
-
-
-@pytest.mark.parametrize(
-    ("name", "search", "bounds"),
-    [("motorcycle_q", 70, (5.11, 9.9, 0.89)), ("tsukuba", 16, (2.87, 4.45, 0.27))],
-)
-def test_real_pairs_are_as_good_as_the_reference(shared_data, name, search, bounds):
-    folder = shared_data(f"stereo_gt/{name}")
-    if name == "motorcycle_q":
-        left, right = read_image(folder / "im0.png"), read_image(folder / "im1.png")
-        true = read_pfm(folder / "disp0GT.pfm")
-        everywhere = np.isfinite(true)
-        visible = read_image(folder / "mask0nocc.png")[..., 0].numpy() == 1
-    else:
-        left, right = read_image(folder / "imL.png"), read_image(folder / "imR.png")
-        true = read_image(folder / "groundtruth.png")[..., 0].numpy() * 255 / 16
-        everywhere = (read_image(folder / "all.png")[..., 0].numpy() == 1) & (true > 0)
-        visible = read_image(folder / "nonocc.png")[..., 0].numpy() == 1
-    visible &= everywhere
-    disparity, confidence = match(left.numpy(), right.numpy(), search)
-    error = np.abs(fill_disparity(disparity, confidence > 0) - true)
-    bad2_visible, bad2_all, endpoint = bounds
-    assert 100 * (error[visible] > 2).mean() <= bad2_visible
-    assert 100 * (error[everywhere] > 2).mean() <= bad2_all
-    assert error[visible].mean() <= endpoint
-    assert (confidence[visible] >= 0.05).mean() >= 0.94
