@@ -31,7 +31,7 @@ MOST_PIXELS = 60_000  # of the sweep; larger views are shrunk for it
 PLANE_STEP = 0.5  # pixels of parallax between neighbouring planes
 FEWEST_PLANES, MOST_PLANES = 24, 128
 SHARE = 0.65  # of the sources that see a point, those that count
-LEAST_CONFIDENCE = 0.1  # less is no measurement
+LEAST_CONFIDENCE = 0.6  # less is no measurement
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def sweep_view(
 
 def window_radius(width: int) -> int:
     """Pixels; windows are smaller in small images, as what is in them is."""
-    return 2 if width <= 128 else 4
+    return min(max(round(width / 75), 1), 4)
 
 
 def kept(

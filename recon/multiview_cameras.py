@@ -33,7 +33,8 @@ LIKENESS, RATIO = 0.8, 0.8  # of descriptors; distance of the best match over th
 HUBER, OUTLIER = 1.0, 4.0  # pixels
 POINT_STEPS, STEPS = 4, 12
 FEWEST = 100  # observations, below which nothing is settled
-WORTH = 10.0  # times the decrease of the squared error that fitting noise would bring
+WORTH = 0.8  # of the median error must be all that is left: fitting noise and wrong matches leaves more
+LEAST_ERROR = 0.1  # pixels of median error, below which the given cameras are exact
 
 
 @dataclass(frozen=True)
@@ -127,17 +128,17 @@ def _settled(given: Float64[ndarray, "V 4 4"], observed: Observed) -> Float64[nd
             clean = weights > 0
             if clean.sum() < FEWEST:
                 return None
-            before = _error(residuals[clean])
+            before = _median(residuals[clean])
+            if before < LEAST_ERROR:
+                return None
         w2c, points = _step(w2c, points, given, observed, residuals, weights, in_camera, deviations, step < POINT_STEPS)
     residuals, _, _ = _residuals(w2c, points, observed, OUTLIER)
-    after = _error(residuals[clean])
-    variance = after / max(2 * clean.sum() - 3 * len(points) - 6 * len(given), 1)
-    return w2c if before - after > WORTH * 6 * len(given) * variance else None
+    return w2c if _median(residuals[clean]) < WORTH * before else None
 
 
-def _error(residuals: Float64[ndarray, "O 2"]) -> float:
-    """Sum of squares, each capped as an outlier's."""
-    return float(np.minimum((residuals**2).sum(1), OUTLIER**2).sum())
+def _median(residuals: Float64[ndarray, "O 2"]) -> float:
+    """Pixels; of all observations, so that wrong matches do not decide."""
+    return float(np.median(np.linalg.norm(residuals, axis=1)))
 
 
 def _nearest_to_rays(

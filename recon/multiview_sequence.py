@@ -36,7 +36,7 @@ FEWEST_CERTAIN = 60  # pixels; with less the whole range is swept
 RANGE_TAILS, RANGE_SLACK = (0.01, 0.99), 1.4  # quantiles of the coarse depth, and how far the range goes beyond
 TRUSTED_BY = 3  # views that agree, for a full vote
 KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
-LEAST_CONFIDENCE = 0.5  # less is no measurement
+LEAST_CONFIDENCE = 0.65  # less is no measurement
 
 
 @dataclass(frozen=True)

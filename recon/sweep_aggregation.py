@@ -17,8 +17,8 @@ from render.cpu.kernel import kernel
 
 from .sweep import UNSEEN, WORST
 
-SMALL_STEP = 30.0  # penalty of a step to the next plane, in the units of the costs (WORST = 200)
-LARGE_STEP = 300.0  # of a step to any other
+STEP = 0.1  # penalty of a step to the next plane for each pixel of width: in small images depth changes faster
+SMALL_STEPS, LARGE_STEPS = (8.0, 30.0), (150.0, 300.0)  # its limits, in the units of costs; ten times it for any other
 EDGE = 10.0  # by exp(-EDGE * difference of grey in 0..1) the latter falls, down to 1.5 times the small one
 PATHS = 8
 RIVAL = 3  # planes from the winner, from where on another one competes with it
@@ -35,10 +35,12 @@ def aggregate(
     costs[volume == UNSEEN] = WORST
     if reward is not None:
         costs -= reward
+    small = min(max(STEP * grey.shape[1], SMALL_STEPS[0]), SMALL_STEPS[1])
+    large = min(max(10 * small, LARGE_STEPS[0]), LARGE_STEPS[1])
     total = np.zeros_like(costs)
     for across, down in ((1, 0), (0, 1), (1, 1), (-1, 1)):
-        _along(costs, grey, across, down, 1, SMALL_STEP, LARGE_STEP, EDGE, total)
-        _along(costs, grey, across, down, -1, SMALL_STEP, LARGE_STEP, EDGE, total)
+        _along(costs, grey, across, down, 1, small, large, EDGE, total)
+        _along(costs, grey, across, down, -1, small, large, EDGE, total)
     return total
 
 
