@@ -24,7 +24,7 @@ from render.conventions import MIRRORED_Y, opengl_c2w_from_w2c
 from render.transforms import transform_points
 
 WITHIN = 0.05
-LONGEST_GAP = 0.02  # seconds between poses that are compared
+LONGEST_GAP = 0.01  # seconds between poses that are compared, as evo pairs them
 GROSS = 4.0  # pixels: matches farther from their epipolar line are wrong ones, whatever the cameras
 
 

@@ -78,7 +78,8 @@ def checked(
     if not all(math.isfinite(value) and abs(value) < LARGEST for value in values):
         raise FormatError(path, "finite intrinsics", str(values)[:120], "calibrate again")
     if not min(focal) > SMALLEST_FOCAL:
-        raise FormatError(path, f"focal lengths above {SMALLEST_FOCAL} px", str(focal), "check the order of the intrinsics")
+        do = "check the order of the intrinsics"
+        raise FormatError(path, f"focal lengths above {SMALLEST_FOCAL} px", str(focal), do)
     if not all(1 <= side <= LARGEST for side in size):
         raise FormatError(path, "an image of 1 to a million pixels a side", f"{size[0]} x {size[1]}", "correct it")
     K = torch.tensor([[focal[0], 0, principal[0]], [0, focal[1], principal[1]], [0, 0, 1]], dtype=torch.float64)
