@@ -50,7 +50,7 @@ DOORS = {
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "scipy": set(),
     "transformers": {"recon/monocular.py"},
-    "trimesh": {"hybridwm/worlds/rooms/mesh.py"},
+    "trimesh": {"hybridwm/worlds/rooms/mesh.py", "recon/collision.py", "recon/surface.py"},
     "yaml": {"hybridwm/configuration.py"},
     "zstandard": {"render/formats/spz_streams.py"},
 }
