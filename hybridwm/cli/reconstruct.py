@@ -1,11 +1,11 @@
-"""`hybridwm reconstruct left.png right.png --focal 700 --baseline 0.12`"""
+"""`hybridwm reconstruct left.png right.png --focal 700 --baseline 0.12`, `hybridwm reconstruct RECORDING`"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,13 +14,16 @@ from ..configuration import load_yaml
 
 @dataclass(frozen=True)
 class Options:
-    """Turn a rectified stereo pair into a metric splat scene: scene/, orbit.mp4, depth.png, summary.json.
+    """Turn a rectified stereo pair, or a recorded sequence, into a metric splat scene.
 
-    The world is the left camera's: metres, +x right, +y down, +z forward. `hybridwm rollout --start OUT` dreams on.
+    A pair: scene/, orbit.mp4, depth.png, summary.json; the world is the left camera's: metres, +x right, +y down, +z
+    forward; `hybridwm rollout --start OUT` dreams on. A sequence (a folder with COLMAP, nerfstudio, TUM RGB-D,
+    7-Scenes or other cameras, a transforms.json, a video): the same in the world of its cameras, and report.html with
+    how good the scene is at views that were kept out.
     """
 
-    left: tyro.conf.Positional[Path]
-    """The left image, or a folder with im0.png, im1.png and calib.txt (Middlebury)."""
+    input: tyro.conf.Positional[Path]
+    """The left image; a folder with im0.png, im1.png and calib.txt (Middlebury); or a recorded sequence."""
     right: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[RIGHT]")] = None
     """The right image."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="calib.txt")] = None
@@ -34,6 +37,23 @@ class Options:
     (disparity + doffs): where the eyes' principal points differ and this is left out, every depth is wrong."""
     max_disparity: int | None = None
     """Search range in pixels; by default the calibration's, else by the image's width."""
+    depth: str = "auto"
+    """Of a sequence: stereo, multiview, rgbd (recorded with it) or monocular(FOLDER), a local depth model of
+    transformers; auto is what was recorded, else stereo where there are two eyes, else multiview."""
+    cameras: Literal["known", "estimate"] = "known"
+    """Of a sequence: those that were recorded, or estimated from the images (--focal where it is known)."""
+    refine: int = 0
+    """Of a sequence: steps of gradient descent on the splats."""
+    every: int = 1
+    """Of a sequence: take each so-many-th view."""
+    max_views: int | None = None
+    """Of a sequence: take at most so many views."""
+    view_width: int | None = None
+    """Of a sequence: scale the views to this width, pixels."""
+    held_out: int = 8
+    """Of a sequence: keep each so-many-th view out of the scene, to hold it against; 0 for none."""
+    mesh: bool = False
+    """Of a sequence: also fuse the depth into a triangle mesh, mesh.glb."""
     max_gaussians: int = 1_000_000
     """The scene's budget."""
     frames: int = 48
@@ -46,19 +66,35 @@ class Options:
     """YAML file that fills these options; the command line overrides it."""
 
     def __post_init__(self) -> None:
-        for name, least in (("max_gaussians", 1), ("frames", 0), ("width", 16)):
-            if getattr(self, name) < least:
-                raise ValueError(f"reconstruct.{name}: expected at least {least}; got {getattr(self, name)}.")
-        if self.max_disparity is not None and self.max_disparity < 1:
-            raise ValueError(f"reconstruct.max_disparity: expected at least 1; got {self.max_disparity}.")
+        lowest = {"max_gaussians": 1, "frames": 0, "width": 16, "refine": 0, "every": 1, "held_out": 0}
+        lowest |= {"max_disparity": 1, "max_views": 2, "view_width": 16}
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"reconstruct.{name}: expected at least {least}; got {value}.")
 
     def from_file(self, path: Path) -> Options:
-        """Options filled from a YAML file, of the same images where the file names none."""
-        return load_yaml(path, Options, given={"left": self.left})
+        """Options filled from a YAML file, of the same input where the file names none."""
+        return load_yaml(path, Options, given={"input": self.input})
 
 
 def run(options: Options) -> None:
-    """Reads and measures the pair, and then writes the run folder."""
+    """Reads and measures the pair or the sequence, and then writes the run folder."""
+    if _is_pair(options):
+        return _pair(options)
+    from .reconstruct_sequence import reconstruct
+
+    return reconstruct(options)
+
+
+def _is_pair(options: Options) -> bool:
+    """Two images, or a folder of them; one image alone is a pair whose other half is missing."""
+    if options.right is not None or (options.input / "im0.png").is_file():
+        return True
+    return options.input.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+
+
+def _pair(options: Options) -> None:
     import torch
 
     from recon import FuseConfig, reconstruct_pair, save_scene
@@ -127,15 +163,15 @@ def run(options: Options) -> None:
 
 def _inputs(options: Options) -> tuple[Path, Path, Path | None]:
     """Left image, right image, and the calibration file if there is one."""
-    if options.left.is_dir():
+    if options.input.is_dir():
         if options.right is not None:
-            raise ValueError(f"{options.left} is a folder: expected it alone, or two image files; leave RIGHT out")
-        inside = options.left / "calib.txt"
+            raise ValueError(f"{options.input} is a folder: expected it alone, or two image files; leave RIGHT out")
+        inside = options.input / "calib.txt"
         given = options.calibration is not None or options.focal is not None or options.baseline is not None
         calibration = options.calibration if given else inside
-        return options.left / "im0.png", options.left / "im1.png", calibration
+        return options.input / "im0.png", options.input / "im1.png", calibration
     if options.right is None:
         raise ValueError(
-            f"expected two images, or a folder with im0.png, im1.png and calib.txt; got '{options.left}' alone"
+            f"expected two images, or a folder with im0.png, im1.png and calib.txt; got '{options.input}' alone"
         )
-    return options.left, options.right, options.calibration
+    return options.input, options.right, options.calibration

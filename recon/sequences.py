@@ -1,0 +1,124 @@
+"""The recipe for a recorded sequence: depth of each view, one scene of them all, refined, and held against the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from .depth_sources import depth_source
+from .fuse import FuseConfig, fuse
+from .multiview_sequence import multiview_depths
+from .pipeline import EARLIER_VIEWS, RECONSTRUCTION
+from .refine import Progress, RefineConfig, refine
+from .scene import GaussianScene
+from .view import DepthContext, View
+
+
+@dataclass(frozen=True)
+class SequenceConfig:
+    """depth: a depth source, "rgbd" for the depth that the views carry, or "auto": what they carry, else stereo where
+    they have two eyes, else multiview. held_out_every: each so-many-th view is kept out; 0 for none."""
+
+    depth: str = "auto"
+    held_out_every: int = 0
+    fuse: FuseConfig = RECONSTRUCTION
+    refine: RefineConfig | None = None
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """scene; views: those it was made of, with depth and confidence; held_out: the others, with what depth they carry;
+    depth: the source that was used; history: of the refinement; seconds by part."""
+
+    scene: GaussianScene
+    views: list[View]
+    held_out: list[View]
+    depth: str
+    history: tuple[Progress, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def reconstruct_sequence(
+    views: Sequence[View],
+    config: SequenceConfig | None = None,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    refining: Callable[[Progress], None] | None = None,
+) -> Reconstruction:
+    """The scene that posed views (in time order) observe.
+
+    progress: called with the part, what is done and what there is to do; refining: after each report of refine.
+    Views without usable depth add nothing. Raises ValueError for no views, for a source that they do not fit, and when
+    no view gave any depth.
+    """
+    config = config or SequenceConfig()
+    if not views:
+        raise ValueError("reconstruct_sequence needs at least one view; got none.")
+    own, held_out = split(views, config.held_out_every)
+    name = _source(own, config.depth)
+    report = progress or (lambda part, done, total: None)
+    seconds: dict[str, float] = {}
+
+    begun = time.perf_counter()
+    measured = _measured(own, name, report)
+    seconds["depth"], begun = time.perf_counter() - begun, time.perf_counter()
+    scene = GaussianScene.empty(device=own[0].camera.device)
+    for step, view in enumerate(measured):
+        report("fuse", step, len(measured))
+        scene = fuse(scene, view, observed=True, step=step, config=config.fuse)
+    seconds["fuse"], begun = time.perf_counter() - begun, time.perf_counter()
+    if len(scene) == 0:
+        raise ValueError(
+            f"none of {len(own)} views gave depth by '{name}': expected texture, motion between the views and the "
+            "right cameras. Try another depth source, or look at the images."
+        )
+    history: tuple[Progress, ...] = ()
+    if config.refine is not None and config.refine.steps > 0:
+        refined = refine(scene, measured, config.refine, progress=refining)
+        scene, history = refined.scene, refined.history
+        measured = [replace(v, camera=c) for v, c in zip(measured, refined.cameras, strict=True)]
+        seconds["refine"] = time.perf_counter() - begun
+    return Reconstruction(scene, measured, held_out, name, history, seconds)
+
+
+def split(views: Sequence[View], every: int) -> tuple[list[View], list[View]]:
+    """The views that the scene is made of, and each `every`-th (the middle one of its run), which is kept out.
+
+    Raises ValueError where that leaves fewer than two.
+    """
+    if every == 0:
+        return list(views), []
+    own = [view for i, view in enumerate(views) if i % every != every // 2]
+    if every < 2 or len(own) < 2:
+        raise ValueError(
+            f"expected to hold out each 2nd view or fewer, and to keep two; got each {every}-th of {len(views)}."
+        )
+    return own, [view for i, view in enumerate(views) if i % every == every // 2]
+
+
+def _source(views: list[View], depth: str) -> str:
+    if depth == "rgbd":
+        depth = "truth"
+    if depth != "auto":
+        return depth
+    if all(view.depth is not None for view in views):
+        return "truth"
+    if all(view.right is not None for view in views):
+        return "stereo"
+    return "multiview"
+
+
+def _measured(views: list[View], name: str, report: Callable[[str, int, int], None]) -> list[View]:
+    """The views with the depth and confidence of this source; multiview looks at what comes after a view, too."""
+    source, measured = depth_source(name), []
+    if name == "multiview":
+        report("depth", 0, len(views))
+        maps = multiview_depths(views)
+        return [replace(view, depth=d, confidence=c) for view, (d, c) in zip(views, maps, strict=True)]
+    for step, view in enumerate(views):
+        report("depth", step, len(views))
+        context = DepthContext(tuple(views[max(0, step - EARLIER_VIEWS) : step]))
+        depth, confidence = source([view], context)
+        measured.append(replace(view, depth=depth, confidence=confidence))
+    return measured
