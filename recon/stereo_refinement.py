@@ -111,6 +111,7 @@ def _weighted_median(disparity, chosen, colours, height, width, near, alike, bin
                 continue
             red, green, blue = colours[3 * pixel], colours[3 * pixel + 1], colours[3 * pixel + 2]
             total = np.float32(0)
+            lowest, highest = bins - 1, 0
             for v in range(y - WINDOW, y + WINDOW + 1, STRIDE):
                 if v < 0 or v >= height:
                     continue
@@ -125,10 +126,12 @@ def _weighted_median(disparity, chosen, colours, height, width, near, alike, bin
                         + abs(colours[3 * other + 2] - blue)
                     )
                     weight = near[row + u] * alike[difference]
-                    histogram[int(disparity[other] * np.float32(BINS) + np.float32(0.5))] += weight
+                    i = int(disparity[other] * np.float32(BINS) + np.float32(0.5))
+                    lowest, highest = min(lowest, i), max(highest, i)
+                    histogram[i] += weight
                     total += weight
             half, below, found = total * np.float32(0.5), np.float32(0), -1
-            for i in range(bins):
+            for i in range(lowest, highest + 1):
                 below += histogram[i]
                 histogram[i] = 0
                 if found < 0 and below >= half:
