@@ -22,18 +22,24 @@ def measured(matched, folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "bad1", "bad2", "bad2_all", "density"),
-    # of OpenCV 5's matcher with holes filled, as measured for the data set
-    [("tsukuba", 4.08, 2.87, 4.45, 94), ("cones", 5.28, 4.24, 10.2, 95), ("motorcycle_q", 7.50, 5.11, 9.90, 94)],
+    ("name", "bad1", "bad2", "bad2_all", "endpoint", "density"),
+    # of OpenCV 5's matcher with holes filled, as measured for the data set. Tsukuba's truth is in whole pixels, which a
+    # matcher that leans to those meets better (0.26): its mean error only guards what was reached.
+    [
+        ("tsukuba", 4.08, 2.87, 4.45, 0.42, 93.5),
+        ("cones", 5.28, 4.24, 10.2, 0.50, 94.5),
+        ("motorcycle_q", 7.50, 5.11, 9.90, 0.86, 94),
+    ],
 )
-def test_fewer_bad_pixels_than_the_reference(shared_data, matched, name, bad1, bad2, bad2_all, density):
+def test_fewer_bad_pixels_than_the_reference(shared_data, matched, name, bad1, bad2, bad2_all, endpoint, density):
     pair, disparity, confidence = measured(matched, shared_data(f"stereo_gt/{name}"))
     ours = figures(pair, disparity, confidence >= LEAST_CONFIDENCE)
     assert ours["bad1_visible"] <= 0.85 * bad1
     assert ours["bad2_visible"] <= 0.85 * bad2
     assert ours["bad2_all"] <= 0.8 * bad2_all
     visible = pair.visible & pair.known
-    assert 100 * (confidence[visible] >= LEAST_CONFIDENCE).mean() >= density - 0.5
+    assert 100 * (confidence[visible] >= LEAST_CONFIDENCE).mean() >= density
+    assert ours["EPE_visible"] <= endpoint
 
 
 @pytest.mark.parametrize("name", ["tsukuba", "cones", "motorcycle_q"])
