@@ -61,7 +61,7 @@ def agreement(
     for other, its in zip(depths, cameras, strict=True):
         _compare(depth, lens, other, pinhole(its), between(camera, its), pixels, relative, *counts, error)
     agreeing = counts[0]
-    return Agreement(*counts, reprojection=error / np.maximum(agreeing, 1))
+    return Agreement(*counts, reprojection=error / np.maximum(agreeing, 1).astype(np.float32))
 
 
 def pinhole(camera: Camera) -> Float64[ndarray, "4"]:

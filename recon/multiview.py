@@ -30,7 +30,12 @@ MOST_SOURCES = 8
 MOST_PIXELS = 60_000  # of the sweep; larger views are shrunk for it
 PLANE_STEP = 0.5  # pixels of parallax between neighbouring planes
 FEWEST_PLANES, MOST_PLANES = 24, 128
+QUICK_PIXELS, QUICK_PLANES = 10_000, 64  # a small view, as in a world model's loop, is swept more coarsely
 SHARE = 0.65  # of the sources that see a point, those that count
+COARSE_PIXELS, COARSE_SHARE, COARSE_PLANES = 6_000, 0.25, 64  # of the sweep that finds the range; share of the pixels
+CERTAIN = 0.1  # margin from which on a coarse depth counts for the range
+FEWEST_CERTAIN = 60  # pixels; with less the whole range is swept
+RANGE_TAILS, RANGE_SLACK = (0.01, 0.99), 1.4  # quantiles of the coarse depth, and how far the range goes beyond
 LEAST_CONFIDENCE = 0.6  # less is no measurement
 
 
@@ -77,7 +82,10 @@ def multiview_depth(
     size = working_size(view.height, view.width, MOST_PIXELS)
     sources = [earlier[index] for index in chosen]
     greys = [small_grey(one.image, working_size(one.height, one.width, MOST_PIXELS)) for one in sources]
-    swept = sweep_view(view.camera, small_grey(view.image, size), [one.camera for one in sources], greys, near, far)
+    most = QUICK_PLANES if size[0] * size[1] <= QUICK_PIXELS else MOST_PLANES
+    grey, cameras = small_grey(view.image, size), [one.camera for one in sources]
+    near, far, _ = swept_range(view.camera, grey, cameras, greys, near, far)
+    swept = sweep_view(view.camera, grey, cameras, greys, near, far, most)
     plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
     depth = swept.depth(plane)
     confidence = confidence_alone(depth, cost, margin, swept.parallax)
@@ -99,15 +107,44 @@ def sweep_view(
     greys: Sequence[Float32[ndarray, "_ _"]],
     near: float,
     far: float,
+    most_planes: int = MOST_PLANES,
 ) -> Swept:
     """The costs of a view, seen by this camera, on planes from near to far; grey and greys at the size of the sweep."""
     size = (grey.shape[0], grey.shape[1])
     parallax = max(parallax_at(camera, other, 1.0) for other in others) * size[1] / camera.width
     wanted = math.ceil(parallax * (1 / near - 1 / far) / PLANE_STEP) + 1
-    inverse = np.linspace(1 / far, 1 / near, min(MOST_PLANES, max(FEWEST_PLANES, wanted)))
+    inverse = np.linspace(1 / far, 1 / near, min(most_planes, max(FEWEST_PLANES, wanted)))
     radius = window_radius(size[1])
     volume = sweep(whole_greys(grey), gathered(camera, size, others, greys), inverse, radius, SHARE)
     return Swept(volume, grey, float(inverse[0]), float(inverse[1] - inverse[0]), parallax)
+
+
+def swept_range(
+    camera: Camera,
+    grey: Float32[ndarray, "H W"],
+    others: Sequence[Camera],
+    greys: Sequence[Float32[ndarray, "_ _"]],
+    near: float,
+    far: float,
+) -> tuple[float, float, float]:
+    """The nearest, farthest and median depth (metres) that a coarse sweep finds, the former two with some slack; near,
+    far and their geometric mean where it finds too little."""
+    if not len(others):
+        return near, far, math.sqrt(near * far)
+    coarse, *rest = (_shrunk(one) for one in (grey, *greys))
+    swept = sweep_view(camera, coarse, others, rest, near, far, COARSE_PLANES)
+    plane, _, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    depth = swept.depth(plane)
+    certain = depth[(depth > 0) & (margin > CERTAIN)]
+    if certain.size < FEWEST_CERTAIN:
+        return near, far, math.sqrt(near * far)
+    low, high = np.quantile(certain, RANGE_TAILS)
+    return max(near, float(low) / RANGE_SLACK), min(far, float(high) * RANGE_SLACK), float(np.median(certain))
+
+
+def _shrunk(grey: Float32[ndarray, "H W"]) -> Float32[ndarray, "h w"]:
+    size = working_size(grey.shape[0], grey.shape[1], int(min(COARSE_PIXELS, COARSE_SHARE * grey.size)))
+    return small_grey(torch.from_numpy(grey)[..., None], size)
 
 
 def window_radius(width: int) -> int:

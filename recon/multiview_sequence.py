@@ -20,7 +20,7 @@ from torch import Tensor
 from render.camera import Camera
 
 from .consistency import Agreement, agreement
-from .multiview import FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view
+from .multiview import FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view, swept_range
 from .multiview_cameras import settle_cameras
 from .multiview_confidence import confidence_confirmed
 from .multiview_sources import choose_sources, small_grey, working_size
@@ -29,11 +29,7 @@ from .sweep_votes import vote
 from .view import View
 
 MOST_SOURCES = 10
-COARSE_PIXELS = 6_000  # of the sweep that finds each view's range
-COARSE_SOURCES = 4
-CERTAIN = 0.1  # margin from which on a coarse depth counts for the range
-FEWEST_CERTAIN = 60  # pixels; with less the whole range is swept
-RANGE_TAILS, RANGE_SLACK = (0.01, 0.99), 1.4  # quantiles of the coarse depth, and how far the range goes beyond
+COARSE_SOURCES = 4  # of the sweep that finds each view's range
 TRUSTED_BY = 3  # views that agree, for a full vote
 KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
 LEAST_CONFIDENCE = 0.65  # less is no measurement
@@ -108,7 +104,10 @@ def _first(
     def choose(typical: float, most: int) -> list[int]:
         return [others[i] for i in choose_sources(camera, [cameras[i] for i in others], typical, most)]
 
-    low, high, typical = _range(index, cameras, greys, choose(math.sqrt(near * far), COARSE_SOURCES), near, far)
+    coarse = choose(math.sqrt(near * far), COARSE_SOURCES)
+    low, high, typical = swept_range(
+        camera, greys[index], [cameras[i] for i in coarse], [greys[i] for i in coarse], near, far
+    )
     sources = choose(typical, MOST_SOURCES)
     if not sources:
         nothing = np.zeros_like(greys[index])
@@ -118,31 +117,6 @@ def _first(
     return _Measured(
         camera, sources, low, high, swept.depth(plane), cost, margin, swept.parallax, swept if keep else None
     )
-
-
-def _range(
-    index: int, cameras: list[Camera], greys: list[Float32[ndarray, "_ _"]], sources: list[int], near: float, far: float
-) -> tuple[float, float, float]:
-    """The nearest, farthest and median depth (metres) that a coarse sweep finds in the view, with some slack."""
-    typical = math.sqrt(near * far)
-    if not sources:
-        return near, far, typical
-
-    def shrunk(i: int) -> tuple[Camera, Float32[ndarray, "_ _"]]:
-        size = working_size(greys[i].shape[0], greys[i].shape[1], COARSE_PIXELS)
-        grey = torch.from_numpy(greys[i])[..., None].expand(-1, -1, 3)
-        return cameras[i].resized(size[1], size[0]), small_grey(grey, size)
-
-    camera, grey = shrunk(index)
-    others = [shrunk(i) for i in sources]
-    swept = sweep_view(camera, grey, [one for one, _ in others], [one for _, one in others], near, far)
-    plane, _, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
-    depth = swept.depth(plane)
-    certain = depth[(depth > 0) & (margin > CERTAIN)]
-    if certain.size < FEWEST_CERTAIN:
-        return near, far, typical
-    low, high = np.quantile(certain, RANGE_TAILS)
-    return max(near, float(low) / RANGE_SLACK), min(far, float(high) * RANGE_SLACK), float(np.median(certain))
 
 
 def _agreement(index: int, measured: list[_Measured]) -> Agreement:

@@ -65,7 +65,7 @@ def homography(
     return other_K @ rotation @ np.linalg.inv(K), other_K @ shift
 
 
-def small_grey(image: Float[Tensor, "H W 3"], size: tuple[int, int]) -> Float32[ndarray, "h w"]:
+def small_grey(image: Float[Tensor, "H W _"], size: tuple[int, int]) -> Float32[ndarray, "h w"]:
     """Grey of (height, width) at most that of the image, by area; what is not finite is 0."""
     grey = image.detach().float().mean(-1).cpu()
     grey = torch.where(grey.isfinite(), grey, 0.0).clamp(0, 1)

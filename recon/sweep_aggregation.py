@@ -21,7 +21,7 @@ STEP = 0.1  # penalty of a step to the next plane for each pixel of width: in sm
 SMALL_STEPS, LARGE_STEPS = (8.0, 30.0), (150.0, 300.0)  # its limits, in the units of costs; ten times it for any other
 EDGE = 10.0  # by exp(-EDGE * difference of grey in 0..1) the latter falls, down to 1.5 times the small one
 PATHS = 8
-RIVAL = 3  # planes from the winner, from where on another one competes with it
+RIVAL = 3 / 128  # of all planes, and at least two: so far from the winner another one competes with it
 
 
 def aggregate(
@@ -48,10 +48,10 @@ def winner(
     total: Float32[ndarray, "H W P"], volume: UInt8[ndarray, "H W P"]
 ) -> tuple[Float32[ndarray, "H W"], Float32[ndarray, "H W"], Float32[ndarray, "H W"]]:
     """The best plane, as a fraction between planes; its own cost 0..1 (1 = none); by how much the best other one that
-    is RIVAL planes away or more costs more, per path and in shares of WORST."""
+    is well away from it costs more, per path and in shares of WORST."""
     shape = total.shape[:2]
     plane, cost, margin = (np.empty(shape, np.float32) for _ in range(3))
-    _winner(total, volume, plane, cost, margin)
+    _winner(total, volume, max(2, round(RIVAL * total.shape[2])), plane, cost, margin)
     return plane, cost, margin
 
 
@@ -97,7 +97,7 @@ def _along(costs, grey, across, down, sign, small, large, edge, total):
 
 
 @kernel
-def _winner(total, volume, plane, cost, margin):
+def _winner(total, volume, apart, plane, cost, margin):
     height, width, planes = total.shape
     scale = np.float32(1 / (PATHS * WORST))
     for y in range(height):
@@ -109,7 +109,7 @@ def _winner(total, volume, plane, cost, margin):
                     best = p
             rival = np.float32(1e9)
             for p in range(planes):
-                if abs(p - best) >= RIVAL:
+                if abs(p - best) >= apart:
                     rival = min(rival, values[p])
             middle = min(max(best, 1), planes - 2)
             below, at, above = values[middle - 1], values[middle], values[middle + 1]
