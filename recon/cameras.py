@@ -109,8 +109,10 @@ def _from_first_camera(structure: Structure) -> Structure:
     """The first registered camera at the origin of the world."""
     if not structure.registered.any():
         return structure
-    first_from_world = structure.w2c[structure.registered][0]
-    return _moved(structure, first_from_world)
+    first = int(structure.registered.nonzero()[0])
+    structure = _moved(structure, structure.w2c[first])
+    structure.w2c[first] = torch.eye(4)  # what rounding left of it
+    return structure
 
 
 def _in_known_world(structure: Structure, K: Tensor, known: Sequence[Camera | None]) -> tuple[Structure, str]:

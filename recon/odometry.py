@@ -20,7 +20,7 @@ from render.camera import Camera
 from render.geometry import unproject
 
 from .features import Features, find_features, match_features
-from .open3d_library import load_open3d
+from .open3d_import import import_open3d
 from .resection import resect
 from .stereo import stereo_depth
 from .view import View
@@ -48,8 +48,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Odometry:
-    """cameras [V]: in the world of their piece's first camera. piece [V]: a number that grows where tracking was lost;
-    nothing is known of how one piece lies to another. steps [V - 1]: to each view from an earlier one."""
+    """cameras [V]: in the world of their piece's first camera. piece [V]: 0 for what is tracked from the first view,
+    another number from each view on that could not be tracked; nothing is known of how one piece lies to another.
+    steps [V - 1]: to each view from an earlier one."""
 
     cameras: Camera
     piece: Int[Tensor, "V"]
@@ -74,9 +75,8 @@ def track(views: Sequence[View], source: Literal["rgbd", "stereo"] = "rgbd") -> 
     w2c = [torch.eye(4, dtype=torch.float64)]
     piece, steps = [0], []
     for index in range(1, len(views)):
-        earlier = [i for i in range(index - 1, -1, -1) if piece[i] == piece[-1]][:BRIDGED]
         tried = []
-        for start in earlier:
+        for start in range(index - 1, max(index - 1 - BRIDGED, -1), -1):
             step = _step(measured[start], measured[index], features[start], features[index], source == "rgbd")
             tried.append(replace(step, start=start))
             if step.tracked:
@@ -84,7 +84,7 @@ def track(views: Sequence[View], source: Literal["rgbd", "stereo"] = "rgbd") -> 
         step = tried[-1] if tried[-1].tracked else tried[0]
         steps.append(step)
         w2c.append(step.b_from_a @ w2c[step.start] if step.tracked else torch.eye(4, dtype=torch.float64))
-        piece.append(piece[-1] + (not step.tracked))
+        piece.append(piece[step.start] if step.tracked else max(piece) + 1)
     K = torch.stack([view.camera.K for view in views])
     cameras = Camera(K, torch.stack(w2c).to(K), views[0].width, views[0].height)
     return Odometry(cameras, torch.tensor(piece), tuple(steps))
@@ -151,7 +151,7 @@ def _step(a: View, b: View, features_a: Features, features_b: Features, dense: b
 
 def _refined(a: View, b: View, b_from_a: Tensor) -> Tensor:
     """By colour and depth of all pixels, from a nearby motion."""
-    open3d = load_open3d()
+    open3d = import_open3d()
     odometry = open3d.pipelines.odometry
     K = a.camera.K.double()
     # Open3D's first pixel centre is (0, 0).
@@ -172,7 +172,7 @@ def _refined(a: View, b: View, b_from_a: Tensor) -> Tensor:
 
 
 def _open3d_image(view: View) -> object:
-    open3d = load_open3d()
+    open3d = import_open3d()
     assert view.depth is not None
     colours = (view.image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
     depth = view.depth.detach().cpu().float().contiguous().numpy()

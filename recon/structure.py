@@ -7,7 +7,6 @@ Source: Schönberger and Frahm, Structure-from-Motion Revisited (2016).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -39,7 +38,7 @@ def build_structure(
     """
     w2c = torch.eye(4, dtype=torch.float64).repeat(images, 1, 1)
     registered = torch.zeros(images, dtype=torch.bool)
-    start = next(_seeds(tracks, images, K, seed), None)
+    start = _beginning(tracks, images, K, seed)
     if start is None:
         return empty_structure(images)
     (first, second), motion = start
@@ -115,14 +114,14 @@ def triangulate(
     return torch.where((angle > 1e-9)[:, None], points, 0.0), angle
 
 
-def _seeds(
+def _beginning(
     tracks: Tracks, images: int, K: Tensor, wanted: tuple[int, int] | None
-) -> Iterator[tuple[tuple[int, int], TwoView]]:
-    """Pairs to start with, the best first: many tracks, wide parallax, and a motion that is determined."""
+) -> tuple[tuple[int, int], TwoView] | None:
+    """The pair to start with: many tracks, wide parallax, and a motion that is determined."""
     table = tracks.table(images)
     seen = (table >= 0).double()
-    shared = (seen.T @ seen).triu(1)
-    candidates = [divmod(int(i), len(shared)) for i in _flow(shared, table, tracks).flatten().topk(SEEDS).indices]
+    flow = _flow((seen.T @ seen).triu(1), table, tracks).flatten()
+    candidates = [divmod(int(i), images) for i in flow.argsort(descending=True, stable=True)[:SEEDS]]
     rated = []
     for a, b in [wanted] if wanted else candidates:
         both = (table[:, a] >= 0) & (table[:, b] >= 0)
@@ -130,8 +129,7 @@ def _seeds(
         if motion.sure:
             worth = motion.numbers["inliers"] * min(motion.numbers["parallax_degrees"], BROADEST)
             rated.append((worth, (a, b), motion))
-    for _, pair, motion in sorted(rated, key=lambda item: -item[0]):
-        yield pair, motion
+    return max(rated, key=lambda item: item[0])[1:] if rated else None
 
 
 def _flow(shared: Tensor, table: Tensor, tracks: Tracks) -> Tensor:

@@ -65,7 +65,7 @@ def plane_view(see_planes):
 
 @pytest.fixture(scope="session")
 def arc_of_cameras():
-    """arc_of_cameras(count, degrees, wander): float64 cameras on an arc of radius 5 m about the origin, looking at it."""
+    """arc_of_cameras(count, degrees, wander): float64 cameras on an arc of 5 m about the origin, looking at it."""
 
     def make(count=8, degrees=40.0, wander=0.3, seed=0, width=640, height=480):
         generator = torch.Generator().manual_seed(seed)

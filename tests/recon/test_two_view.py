@@ -1,4 +1,4 @@
-"""Two views: the motion within bounds under noise and wrong matches, and an honest verdict where it is not determined."""
+"""Two views: the motion within bounds under noise and wrong matches, and a verdict where it is not determined."""
 
 import pytest
 import torch
@@ -151,9 +151,8 @@ def test_recorded_pairs_two_apart(folder, turned, aside, shared_data):
         found.append((motion.sure, *errors(motion.b_from_a, *cameras)))
     table = torch.tensor(found)
     median = table.median(0).values
-    print(
-        f"\n{folder}: rotation {median[1]:.2f}, direction {median[2]:.2f} degrees; sure: {int(table[:, 0].sum())}/{len(table)}"
-    )
+    share = f"{int(table[:, 0].sum())} of {len(table)} sure"
+    print(f"\n{folder}: rotation {median[1]:.2f}, direction {median[2]:.2f} degrees; {share}")
     assert median[1] <= 0.7 * turned and median[2] <= 0.95 * aside
     sure = table[:, 0] > 0
     assert sure.double().mean() > 0.7 and table[sure, 2].max() < 8
