@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recon import DepthContext, GaussianScene, View, depth_source
 from recon.depth_sources import reads_truth
+from recon.dynamic_gate import without_moving
 from render import Camera
 
 from .actions.between import action_between
@@ -28,7 +29,7 @@ Oracle = Callable[[Camera], Tensor]
 """camera -> depth [H, W] in metres: the simulator's, for the depth source `truth`."""
 
 KEPT_VIEWS = 4
-"""Views that a state keeps for depth sources that match over time."""
+"""Measured views that a state keeps, for depth sources that match over time and for the test of what moves."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ class WorldModel:
         for i, view in enumerate(views):
             if self.memory.grounded:
                 measured, seen = self._measure(view, seen, oracle if self.depth == "shuffled" else None)
-                memory = self.memory.observe(memory, measured, observed=True, step=i, recalled=None)
+                recalled = self.memory.recall(memory, view.camera, view.baseline)
+                static = _static(measured, recalled, seen)
+                memory = self.memory.observe(memory, static, observed=True, step=i, recalled=recalled)
                 clearance = _ahead(measured)
             if i >= first:
                 previous = views[max(0, i - 1)].camera
@@ -177,10 +180,11 @@ class WorldModel:
         if self.memory.grounded:
             measured, views = self._measure(view, state.views, state.oracle, recalled)
             clearance = _ahead(measured)
+            static = _static(measured, recalled, views)
             clock.lap("depth")
             # observed steps count the start views; imagined ones go on from there
             memory = self.memory.observe(
-                memory, measured, observed=False, step=state.context.steps, recalled=recalled
+                memory, static, observed=False, step=state.context.steps, recalled=recalled
             )
             clock.lap("fuse")
         after = replace(
@@ -207,7 +211,8 @@ class WorldModel:
         known = recalled.renders[0].depth if recalled is not None and recalled.renders else None
         views = (*earlier, view)[-KEPT_VIEWS:]
         depth, confidence = self._source(views, DepthContext(views[:-1], known))
-        return replace(view, depth=depth, confidence=confidence), views
+        measured = replace(view, depth=depth, confidence=confidence)
+        return measured, (*views[:-1], measured)
 
     def _remember(self, context: Context, view: View, action: Float[Tensor, "a"]) -> Context:
         frame = to_video(view.image, view.right if self.core.config.eyes == 2 else None)
@@ -277,6 +282,11 @@ def load(
     return WorldModel(
         core.to(device), make_memory(memory, eyes=loaded.core.eyes), depth=depth, solver_steps=solver_steps
     )
+
+
+def _static(view: View, recalled: Recalled, views: tuple[View, ...]) -> View:
+    """The measured view without trust in what moves; `views`: the kept ones, of which it is the last."""
+    return without_moving(view, recalled.renders[0] if recalled.renders else None, views[:-1])
 
 
 def _ahead(view: View) -> float | None:

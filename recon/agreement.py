@@ -23,6 +23,7 @@ class FuseConfig:
     """How views enter the scene. Shares are of the depth; confidences and alphas lie in 0..1."""
 
     max_gaussians: int = 200_000
+    max_bytes: int = 2**28  # of the Gaussians and their provenance; the tighter of the two bounds holds
     min_confidence: float = MIN_CONFIDENCE
     tolerance: float = 0.04  # surfaces closer than this share of the depth agree, at full confidence
     tolerance_per_doubt: float = 0.5  # added for each unit of 1 / confidence - 1, the relative error of a disparity
@@ -31,13 +32,14 @@ class FuseConfig:
     refute_confidence: float = 0.6  # trust that a view needs to remove what stands in front of its surface
     refute_margin: float = 1.5  # tolerances by which a Gaussian must stand in front
     refine_ratio: float = 1.8  # a Gaussian this much wider than the view's pixels is replaced by finer ones
-    most_weight: float = 8.0  # confirmations beyond this do not slow the running mean further
+    most_weight: float = 32.0  # confirmations beyond this do not slow the running mean further
     imagined_rate: float = 0.1  # how fast imagined views pull imagined Gaussians that agree
 
 
 class Seen(NamedTuple):
     """The Gaussians whose centre falls in the image: index, pixel, position, depth, middle one of the scales;
-    and the surface that the view measured there: depth, confidence, tolerance in metres."""
+    and the surface that the view measured there: depth, confidence, trust (also in pixels that seem to float between
+    two surfaces, as those of a floor seen at a grazing angle do: enough to carve by), tolerance in metres."""
 
     index: Int[Tensor, "M"]
     pixel: Int[Tensor, "M"]
@@ -46,6 +48,7 @@ class Seen(NamedTuple):
     width: Float[Tensor, "M"]
     surface: Float[Tensor, "M"]
     confidence: Float[Tensor, "M"]
+    trust: Float[Tensor, "M"]
     tolerance: Float[Tensor, "M"]
 
 
@@ -91,12 +94,13 @@ def see(
     ratio = torch.where(facing.abs() > 0.05, facing_centre / facing, torch.ones_like(facing)).clamp(0.9, 1.1)
     surface = view.depth.flatten()[pixel] * ratio
 
-    trust = valid.to(z.dtype) if view.confidence is None else view.confidence * valid
-    confidence = trust.flatten()[pixel]
-    tolerance = tolerance_share(torch.minimum(confidence, scene.confidence[index]), config) * surface
+    measured = (view.depth > 0).to(z.dtype)
+    trust = (measured if view.confidence is None else view.confidence * measured).flatten()[pixel]
+    confidence = trust * valid.flatten()[pixel]
+    tolerance = tolerance_share(torch.minimum(trust, scene.confidence[index]), config) * surface
     scales = scene.gaussians.scales[index]
     width_in_plane = scales.sum(1) - scales.amax(1) - scales.amin(1)
-    return Seen(index, pixel, uv, z, width_in_plane, surface, confidence, tolerance)
+    return Seen(index, pixel, uv, z, width_in_plane, surface, confidence, trust, tolerance)
 
 
 def judge(
@@ -112,14 +116,15 @@ def judge(
     assert view.depth is not None
     measured = seen.confidence > 0
     agrees = measured & ((seen.depth - seen.surface).abs() <= seen.tolerance)
-    nearest = -_pool(-torch.where(valid, view.depth, torch.inf))
+    trust = torch.ones_like(view.depth) if view.confidence is None else view.confidence
+    nearest = -pool(torch.where((view.depth > 0) & (trust >= config.min_confidence), -view.depth, -torch.inf))
     in_front = seen.depth < nearest.flatten()[seen.pixel] - config.refute_margin * seen.tolerance
-    refuted = in_front & (seen.confidence >= config.refute_confidence)
+    refuted = in_front & (seen.trust >= config.refute_confidence)
 
     # finer detail replaces a wide Gaussian only where the view measured all around it
     pixel_width = PIXEL_SIGMA * seen.surface / (0.5 * (view.camera.K[0, 0] + view.camera.K[1, 1]))
     wide = seen.width > config.refine_ratio * pixel_width
-    surrounded = (-_pool(-valid.to(view.depth.dtype)) > 0.5).flatten()[seen.pixel]
+    surrounded = (-pool(-valid.to(view.depth.dtype)) > 0.5).flatten()[seen.pixel]
     replaced = agrees & wide & surrounded
 
     imagined = ~scene.observed[seen.index]
@@ -135,7 +140,7 @@ def judge(
     in_view[seen.index] = True
     reopened = torch.zeros_like(view.depth).flatten()
     reopened[seen.pixel[gone]] = 1
-    return Verdict(survivors, in_view, agrees & ~gone, refuted, _pool(reopened.reshape(view.depth.shape)) > 0)
+    return Verdict(survivors, in_view, agrees & ~gone, refuted, pool(reopened.reshape(view.depth.shape)) > 0)
 
 
 def tolerance_share(confidence: Float[Tensor, "*S"], config: FuseConfig) -> Float[Tensor, "*S"]:
@@ -148,6 +153,8 @@ def observed_alpha_of(recalled: RenderOutput) -> Float[Tensor, "H W"]:
     return recalled.alpha if recalled.features is None else recalled.features[..., 0]
 
 
-def _pool(values: Float[Tensor, "H W"]) -> Float[Tensor, "H W"]:
+def pool(values: Float[Tensor, "*B H W"]) -> Float[Tensor, "*B H W"]:
     """The largest value of each 3 x 3 neighbourhood."""
-    return torch.nn.functional.max_pool2d(values[None, None], 3, stride=1, padding=1)[0, 0]
+    if values.ndim == 2:
+        return torch.nn.functional.max_pool2d(values[None, None], 3, stride=1, padding=1)[0, 0]
+    return torch.nn.functional.max_pool2d(values, 3, stride=1, padding=1)

@@ -18,7 +18,7 @@ from render.geometry import normals_from_depth
 from render.rasterize import RenderOutput, rasterize
 from render.spherical_harmonics import sh_from_rgb
 
-from .agreement import FuseConfig, Seen, Verdict, judge, observed_alpha_of, see, tolerance_share
+from .agreement import FuseConfig, Seen, Verdict, judge, observed_alpha_of, pool, see, tolerance_share
 from .budget import within_budget
 from .lift import PIXEL_SIGMA, lift_pixels, trusted_pixels
 from .scene import GaussianScene
@@ -51,9 +51,10 @@ def fuse(
         return scene
     assert view.depth is not None
     normals = normals_from_depth(view.depth, view.camera)
+    most = _most_gaussians(scene, config)
     if len(scene) == 0:
         added = _lifted(scene, view, valid, normals, observed, step)
-        return within_budget(scene, added, config.max_gaussians)
+        return within_budget(scene, added, most)
     if recalled is None:
         recalled = rasterize(scene.with_observed_share(), view.camera)
 
@@ -64,10 +65,20 @@ def fuse(
     gone = (~verdict.survivors).nonzero().squeeze(1)
     added = _lifted(scene, view, wanted, normals, observed, step) if bool(wanted.any()) else blended[:0]
     same_columns = blended.gaussians.sh.shape[1] == added.gaussians.sh.shape[1]
-    if same_columns and len(scene) - len(gone) + len(added) <= config.max_gaussians:
+    if same_columns and len(scene) - len(gone) + len(added) <= most:
         return blended if len(gone) + len(added) == 0 else blended.exchanged(gone, added)
     kept = blended[verdict.survivors]
-    return within_budget(kept, added, config.max_gaussians, verdict.in_view[verdict.survivors])
+    return within_budget(kept, added, most, verdict.in_view[verdict.survivors])
+
+
+def _most_gaussians(scene: GaussianScene, config: FuseConfig) -> int:
+    """How many Gaussians both budgets allow. Raises ValueError for bytes that hold none."""
+    if config.max_bytes < scene.bytes_each:
+        raise ValueError(
+            f"FuseConfig.max_bytes: expected at least the {scene.bytes_each} bytes of one Gaussian; "
+            f"got {config.max_bytes}."
+        )
+    return min(config.max_gaussians, config.max_bytes // scene.bytes_each)
 
 
 def _blend(
@@ -105,8 +116,8 @@ def _blend(
         confirmations = confirmations.clone()
         # the step that made a Gaussian cannot confirm it
         confirmations[index] += (scene.step[index] != step).to(confirmations.dtype)
-        confirmations[seen.index[refuted]] -= 1
-        confirmations = confirmations.clamp(min=0)
+        # halved, so that what stood for a thousand views and was taken away is gone after ten
+        confirmations[seen.index[refuted]] //= 2
         confidence = confidence.clone()
         confidence[index] = torch.maximum(confidence[index], trust)
     return replace(
@@ -143,9 +154,16 @@ def _unexplained(
     observed_alpha = observed_alpha_of(recalled)
     if observed:
         blind = observed_alpha < config.blind_below
-        # behind what stands there unrefuted nothing would ever be seen
-        hidden = (depth > recalled.depth + limit) & (recalled.depth > 0) & ~verdict.reopened
-        wanted = (~around & (blind | ~hidden)) | (~here & blind)
+        # a surface that is known is added again only well in front of it: between lies what noise makes
+        known = -pool(-torch.where(recalled.depth > 0, recalled.depth, torch.inf))
+        in_front = depth < known - config.refute_margin * limit
+        # or where it was sampled so coarsely that no Gaussian is near
+        close = (seen.depth - seen.surface).abs() <= 2 * seen.tolerance
+        near = torch.zeros_like(depth).flatten()
+        near[seen.pixel[close]] = 1
+        coarse = (pool(near.reshape(shape)) == 0) & ((recalled.depth - depth).abs() <= limit)
+        coarse &= trust >= config.refute_confidence
+        wanted = (~around & (blind | in_front | coarse | verdict.reopened)) | (~here & blind)
     else:
         blind = recalled.alpha < config.blind_below
         replaces = verdict.reopened & (observed_alpha < 1 - config.blind_below)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from render.camera import Camera
 from render.files import atomic_folder
 from render.formats import FormatError, load, save
 from render.gaussians import Gaussians
+from render.transforms import split_similarity
+
+from .box import Box
 
 FORMAT_VERSION = 1
 
@@ -76,6 +80,27 @@ class GaussianScene:
     def select(self, *, observed: bool) -> GaussianScene:
         """Only what was observed, or only what was imagined."""
         return self[self.observed == observed]
+
+    def delete(self, box: Box | Float[Tensor, "4 4"]) -> GaussianScene:
+        """The scene without the Gaussians whose centre lies in the box; a matrix is that of Box.of."""
+        box = box if isinstance(box, Box) else Box.of(box)
+        return self[~box.contains(self.gaussians.means)]
+
+    def transform(self, b_from_a: Float[Tensor, "4 4"]) -> GaussianScene:
+        """The same scene expressed in b: the Gaussians as by Gaussians.transform, and the directions they were seen in.
+
+        b_from_a: a rigid or similarity transform; shear and reflections raise ValueError.
+        """
+        gaussians = self.gaussians.transform(b_from_a)
+        rotation, _ = split_similarity(b_from_a.to(self.direction))
+        return replace(self, gaussians=gaussians, direction=self.direction @ rotation.T)
+
+    @property
+    def bytes_each(self) -> int:
+        """Bytes that one Gaussian and its provenance take."""
+        tensors = [getattr(self.gaussians, f.name) for f in fields(Gaussians)]
+        tensors += [getattr(self, name) for name in PROVENANCE_SHAPES]
+        return sum(math.prod(t.shape[1:]) * t.element_size() for t in tensors if t is not None)
 
     def with_observed_share(self) -> Gaussians:
         """The Gaussians with features [N, 1] = 1 where observed: a render then carries the observed share."""

@@ -213,3 +213,36 @@ def test_a_render_without_the_observed_share_counts_as_observed(plane_view, wall
     pixels, _ = project(after[after.step == 1].gaussians.means, wall.camera)
     column, row = pixels.long().unbind(1)
     assert (recalled.alpha[row, column] < 0.5).all()
+
+
+def test_the_budget_in_bytes_is_hard(plane_view):
+    scene = GaussianScene.empty()
+    config = FuseConfig(max_bytes=1000 * scene.bytes_each + 7)
+    for step in range(3):
+        scene = fuse(scene, trusted(plane_view((WALL,), shifted(2.0 * step))), observed=False, step=step, config=config)
+        assert len(scene) == 1000 and len(scene) * scene.bytes_each <= config.max_bytes
+    with pytest.raises(ValueError, match="expected at least the .* bytes of one Gaussian; got 10"):
+        fuse(scene, trusted(plane_view((WALL,))), observed=True, step=9, config=replace(config, max_bytes=10))
+
+
+def test_what_was_confirmed_often_is_halved_by_each_refutation(plane_view, wall):
+    nearer = trusted(plane_view((NEARER,), seed=5))
+    scene = fuse(GaussianScene.empty(), nearer, observed=True, step=0)
+    scene = replace(scene, confirmations=torch.full_like(scene.confirmations, 1000))
+    for step in range(9):
+        scene = fuse(scene, wall, observed=True, step=1 + step)
+        assert (scene.confirmations == 1000 >> (step + 1)).all()
+    after = fuse(scene, wall, observed=True, step=20)
+    _, depth = project(after.gaussians.means, wall.camera)
+    assert depth.min() > 2.9
+
+
+def test_noise_on_a_known_surface_adds_nothing_and_a_step_in_front_of_it_does(scene, wall):
+    generator = torch.Generator().manual_seed(1)
+    noise = 0.02 * torch.randn(wall.depth.shape, generator=generator)
+    noisy = replace(wall, depth=wall.depth * (1 + noise))
+    assert len(fuse(scene, noisy, observed=True, step=1)) <= 1.01 * len(scene)
+    nearer = wall.depth.clone()
+    nearer[20:30, 20:30] *= 0.8
+    grown = fuse(scene, replace(wall, depth=nearer), observed=True, step=1)
+    assert len(grown) - len(scene) >= 60

@@ -5,11 +5,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from recon.box import Box
 from recon.scene import GaussianScene, load_cameras, load_scene, save_scene
 from render.camera import Camera
 from render.formats import FormatError
 from render.gaussians import Gaussians
 from render.rasterize import rasterize
+from render.transforms import matrix_from_quats
 
 
 def make_scene(count=40):
@@ -178,3 +180,68 @@ def test_hostile_cameras_are_refused(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="scene.ply is missing"):
         load_scene(tmp_path / "nowhere")
+
+
+def test_a_box_is_deleted_and_stays_deleted(tmp_path):
+    scene = make_scene()
+    center, size = torch.tensor([0.1, 0.0, 1.5]), torch.tensor([0.4, 0.6, 0.5])
+    inside = ((scene.gaussians.means - center).abs() <= size / 2).all(1)
+    assert 0 < inside.sum() < len(scene)
+    without = scene.delete(Box(center, size))
+    assert torch.equal(without.step, scene.step[~inside]), "each Gaussian keeps its provenance"
+    assert len(without.delete(Box(center, size))) == len(without) and len(scene) == 40
+    save_scene(without, tmp_path / "scene")
+    assert len(load_scene(tmp_path / "scene")) == len(without)
+
+
+def test_an_oriented_box_deletes_what_it_holds_in_its_own_axes():
+    scene = make_scene(400)
+    turn = matrix_from_quats(torch.tensor([0.9, 0.2, -0.3, 0.1]))
+    box = Box(torch.tensor([0.0, 0.1, 1.4]), torch.tensor([0.3, 0.9, 0.5]), turn)
+    matrix = torch.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn * box.size, box.center
+    held = ((scene.gaussians.means - box.center) @ turn).abs() <= box.size / 2
+    assert torch.equal(scene.delete(box).step, scene.step[~held.all(1)])
+    assert torch.equal(scene.delete(matrix).step, scene.delete(box).step)
+    assert not torch.equal(scene.delete(Box(box.center, box.size)).step, scene.delete(box).step)
+
+
+@pytest.mark.parametrize("size, rotation, message", [
+    ([0.0, 1.0, 1.0], None, "above 0 metres"),
+    ([1.0, float("nan"), 1.0], None, "finite"),
+    ([1.0, 1.0, 1.0], [[2.0, 0, 0], [0, 1, 0], [0, 0, 1]], "expected a rotation"),
+])  # fmt: skip
+def test_boxes_that_are_none_are_refused(size, rotation, message):
+    with pytest.raises(ValueError, match=message):
+        Box(torch.zeros(3), torch.tensor(size), None if rotation is None else torch.tensor(rotation))
+
+
+def test_a_transformed_scene_looks_the_same_from_the_transformed_camera():
+    scene, generator = make_scene(), torch.Generator().manual_seed(5)
+    sh = torch.cat([scene.gaussians.sh, 0.2 * torch.randn(40, 15, 3, generator=generator)], dim=1)
+    scene = replace(scene, gaussians=replace(scene.gaussians, sh=sh))
+    rotation, scale = matrix_from_quats(torch.tensor([0.8, -0.3, 0.4, 0.2])), 1.7
+    b_from_a = torch.eye(4)
+    b_from_a[:3, :3], b_from_a[:3, 3] = scale * rotation, torch.tensor([3.0, -1.0, 0.5])
+    moved = scene.transform(b_from_a)
+    w2c = torch.eye(4)
+    w2c[:3, :3], w2c[:3, 3] = rotation.T, -rotation.T @ b_from_a[:3, 3]
+    before, after = rasterize(scene.gaussians, CAMERA), rasterize(moved.gaussians, replace(CAMERA, w2c=w2c))
+    assert (before.rgb - after.rgb).abs().max() < 2e-3
+    assert torch.allclose(scale * before.depth, after.depth, atol=1e-3)
+    assert torch.allclose(moved.direction, scene.direction @ rotation.T, atol=1e-6)
+    assert torch.allclose(moved.direction.norm(dim=1), torch.ones(40), atol=1e-5)
+    assert torch.equal(moved.step, scene.step) and torch.equal(moved.observed, scene.observed)
+    back = moved.transform(torch.linalg.inv(b_from_a))
+    assert torch.allclose(back.gaussians.means, scene.gaussians.means, atol=1e-5)
+    assert torch.allclose(back.direction, scene.direction, atol=1e-5)
+
+
+def test_bytes_each_are_what_the_tensors_hold():
+    scene = make_scene()
+    tensors = [*vars(scene.gaussians).values(), *(v for v in vars(scene).values() if isinstance(v, torch.Tensor))]
+    assert 40 * scene.bytes_each == sum(t.untyped_storage().nbytes() for t in map(clone, tensors) if t is not None)
+
+
+def clone(tensor):
+    return None if tensor is None else tensor.clone()
