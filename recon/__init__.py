@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from .cameras import Estimated as Estimated
     from .cameras import estimate_cameras as estimate_cameras
     from .depth_sources import depth_source as depth_source
-    from .odometry import track as track
     from .multiview_checks import multiview_status as multiview_status
     from .multiview_sequence import multiview_depths as multiview_depths
+    from .odometry import track as track
     from .pipeline import reconstruct as reconstruct
     from .pipeline import reconstruct_pair as reconstruct_pair
     from .readers import read_captured as read_captured
