@@ -34,9 +34,9 @@ class RefineConfig:
     """How a scene is refined. Weights are of the loss beside (1 - w) L1 + w (1 - SSIM)."""
 
     steps: int = 300
-    views_per_step: int = 1
+    views_per_step: int = 3  # whose gradients are added
     max_gaussians: int = 400_000  # never more, whatever the scene had
-    sh_degree: int = 1  # raised to, for colours that change with the direction
+    sh_degree: int = 2  # raised to, for colours that change with the direction
     gaussians: bool = True  # whether they move
     cameras: bool = False  # whether they move too; the first one stays
     exposures: bool = False  # a gain and an offset for each view
@@ -237,7 +237,8 @@ class _Refinement:
         return _mean([psnr(self.draw(gaussians, view.camera).rgb, view.image) for view in self.held_out])
 
     def _state(self) -> tuple[Gaussians, Int[Tensor, "N"], list[Camera]]:
-        return *self.splats.snapshot(), self.corrections.snapshot()
+        gaussians, source = self.splats.snapshot()
+        return (gaussians if self.config.gaussians else self.scene.gaussians), source, self.corrections.snapshot()
 
 
 def _depth_loss(output: RenderOutput, view: View, outlier: float) -> Float[Tensor, ""]:

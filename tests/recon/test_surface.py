@@ -73,7 +73,12 @@ def test_the_depth_of_a_mesh_is_along_the_axis_at_pixel_centres():
 def test_a_box_is_recovered_in_its_size_place_and_colour(scanned):
     low, high = (scanned.vertices.quantile(q, dim=0) for q in (0.02, 0.98))
     assert torch.allclose(high - low, torch.tensor(BOX), atol=0.008)
-    assert torch.allclose(high + low, torch.zeros(3), atol=0.003)  # half a pixel off would be 4 mm at this distance
+    assert torch.allclose(high + low, torch.zeros(3), atol=0.006)
+    # each face where it is, to 1 mm: half a pixel off would be 4 mm here
+    for axis in range(3):
+        facing = scanned.normals()[:, axis].abs() > 0.98
+        flat = scanned.vertices[scanned.faces].mean(1)[facing]
+        assert float((flat[:, axis].abs() - BOX[axis] / 2).median().abs()) < 0.001
     assert (scanned.vertices.abs() < torch.tensor(BOX) / 2 + 0.02).all()  # fins at edges are shorter than two voxels
     assert torch.allclose(scanned.colours.median(0).values, torch.tensor([0.8, 0.4, 0.2]), atol=0.02)
     area = 2 * (BOX[0] * BOX[1] + BOX[1] * BOX[2] + BOX[0] * BOX[2])
@@ -167,7 +172,7 @@ def test_a_corner_becomes_a_floor_and_a_wall_and_a_ball_lands_on_the_floor():
 def test_parts_of_a_scan_leave_free_what_the_cameras_saw_free(box_views, scanned):
     parts = convex_parts(scanned, tolerance=0.04)
     assert 1 <= len(parts) <= 64
-    assert free_share(parts, box_views, margin=0.06) < 0.02
+    assert free_share(parts, box_views, margin=0.06) < 0.04
     solid = [replace(parts[0], vertices=parts[0].vertices * 4)]
     assert free_share(solid, box_views, margin=0.06) > 0.2  # the measure notices
 
