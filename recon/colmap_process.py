@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pycolmap
+if TYPE_CHECKING:
+    import pycolmap
 
 
 def main(folder: Path) -> None:
+    import pycolmap
+
     request = json.loads((folder / "request.json").read_text())
     pycolmap.logging.minloglevel = 2  # errors
     pycolmap.set_random_seed(0)
@@ -31,6 +34,8 @@ def main(folder: Path) -> None:
 
 
 def _match(database: Path, images: Path, request: dict[str, Any]) -> None:
+    import pycolmap
+
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = "PINHOLE"
     reader.camera_params = ",".join(repr(request[name]) for name in ("fx", "fy", "cx", "cy"))
@@ -45,6 +50,8 @@ def _match(database: Path, images: Path, request: dict[str, Any]) -> None:
 
 
 def _options(seed: int, threads: int) -> pycolmap.IncrementalPipelineOptions:
+    import pycolmap
+
     options = pycolmap.IncrementalPipelineOptions()
     options.ba_refine_focal_length = options.ba_refine_principal_point = options.ba_refine_extra_params = False
     options.multiple_models = False
