@@ -82,15 +82,18 @@ def test_a_forked_child_renders_too():
     code = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
+import torch
 from hybridwm.bench.scenes import room_camera, room_splats
 from render import Camera
 from render.rasterize_cpu import rasterize_cpu
 camera = room_camera(100, 60)
 cameras = Camera(camera.K[None], camera.w2c[None], 100, 60)
-before = rasterize_cpu(room_splats(3000), cameras, threads=2).rgb.sum().item()
+scene = room_splats(3000)
+before = rasterize_cpu(scene, cameras, threads=2).rgb.sum().item()
 child = os.fork()
 if child == 0:
-    os._exit(0 if rasterize_cpu(room_splats(3000), cameras, threads=2).rgb.sum().item() == before else 3)
+    torch.set_num_threads(1)  # as PyTorch's data loaders do: its own threads do not survive a fork
+    os._exit(0 if rasterize_cpu(scene, cameras, threads=2).rgb.sum().item() == before else 3)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
