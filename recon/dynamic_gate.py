@@ -1,7 +1,8 @@
 """The dynamic gate: a reprojection test that keeps things that move out of the static scene.
 
 A pixel moves when more of the last views saw through its place than saw its surface there; or when it stands before
-a surface that the scene knows, until the last views confirm it. What is newly seen and contradicts nothing passes.
+a surface that the scene knows, until the last views that looked at its place confirm it. What is newly seen passes: a
+place at which no view has looked says nothing of motion.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from render.camera import Camera
@@ -20,7 +21,7 @@ from render.rasterize import RenderOutput
 from .agreement import NEAR, FuseConfig, observed_alpha_of, pool, tolerance_share
 from .view import View
 
-CONFIRMING_VIEWS = 2  # earlier views that must have measured a surface which contradicts the scene
+CONFIRMING_VIEWS = 2  # of the earlier views that looked there, how many must have measured what contradicts the scene
 KNOWN_ALPHA = 0.9  # observed share from which a recalled surface can be contradicted
 GROWN = 8  # pixels by which moving pixels claim the contradicting surface around them
 RIM = 1  # pixels of the same surface around what moves that go with it
@@ -51,14 +52,14 @@ def moving_pixels(
     depth = view.depth
     trust = _trust(view)
     limit = tolerance_share(trust, config) * depth
-    through, confirmed = _votes(view, trust, earlier, config)
+    through, confirmed, looked = _votes(view, trust, earlier, config)
     measured = (depth > 0) & (trust >= config.min_confidence)
     moving, doubtful = measured & (through > confirmed), measured & (through > 0)
     if recalled is not None:
         known = -pool(torch.where(recalled.depth > 0, -recalled.depth, -torch.inf))
         contradicts = measured & (observed_alpha_of(recalled) >= KNOWN_ALPHA)
         contradicts &= depth < known - config.refute_margin * limit
-        moving |= contradicts & (confirmed < CONFIRMING_VIEWS)
+        moving |= contradicts & (confirmed < looked.clamp(max=CONFIRMING_VIEWS))
         doubtful |= contradicts
     if bool(moving.any()):
         for _ in range(GROWN):
@@ -73,13 +74,13 @@ def moving_pixels(
 
 def _votes(
     view: View, trust: Float[Tensor, "H W"], earlier: Sequence[View], config: FuseConfig
-) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
-    """How many of the earlier views saw through each pixel's place, and how many measured its surface there."""
+) -> Int[Tensor, "3 H W"]:
+    """How many of the earlier views saw through each pixel's place, measured its surface there, and looked at it."""
     assert view.depth is not None
     shape, size = view.depth.shape, (view.height, view.width)
     others = [other for other in earlier if other.depth is not None and (other.height, other.width) == size]
     if not others:
-        return torch.zeros_like(view.depth), torch.zeros_like(view.depth)
+        return torch.zeros(3, *shape, dtype=torch.int64, device=view.depth.device)
     cameras = Camera.stack([other.camera for other in others])
     surfaces = torch.stack([other.depth for other in others if other.depth is not None])
     trusts = torch.where(surfaces > 0, torch.stack([_trust(other) for other in others]), 0.0)
@@ -95,9 +96,10 @@ def _votes(
     tolerance = tolerance_share(torch.minimum(trust.flatten(), its_trust), config) * z
     through = z < nearest.flatten(1).gather(1, pixel) - config.refute_margin * tolerance
     through &= its_trust >= config.refute_confidence
-    confirmed = (z - surfaces.flatten(1).gather(1, pixel)).abs() <= tolerance
-    confirmed &= its_trust >= config.min_confidence
-    return through.sum(0).to(z.dtype).reshape(shape), confirmed.sum(0).to(z.dtype).reshape(shape)
+    beyond = z - surfaces.flatten(1).gather(1, pixel)
+    usable = its_trust >= config.min_confidence
+    confirmed, looked = usable & (beyond.abs() <= tolerance), usable & (beyond <= tolerance)
+    return torch.stack([through, confirmed, looked]).sum(1).reshape(3, *shape)
 
 
 def _beside(

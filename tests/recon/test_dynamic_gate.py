@@ -37,13 +37,20 @@ def recalled(wall):
     return rasterize(scene.with_observed_share(), wall.camera)
 
 
-def test_what_stands_before_a_known_surface_moves_until_views_confirm_it(wall, recalled):
+@pytest.mark.parametrize("doubting, confirming, moves", [(1, 0, True), (1, 1, True), (1, 2, False), (0, 1, False)])
+def test_what_stands_before_a_known_surface_moves_until_views_confirm_it(wall, recalled, doubting, confirming, moves):
     patch = with_patch(wall, 20)
     expected = patch.depth < 2
-    for confirming, wanted in ((0, True), (1, True), (2, False), (3, False)):
-        got = moving_pixels(patch, recalled, [patch] * confirming)
-        assert bool((got & expected).sum() >= 0.9 * expected.sum()) == wanted
-        assert (got & ~expected).sum() == 0
+    got = moving_pixels(patch, recalled, [wall] * doubting + [patch] * confirming)
+    assert bool((got & expected).sum() >= 0.9 * expected.sum()) == moves
+    assert (got & ~expected).sum() == 0
+
+
+def test_where_no_view_has_looked_nothing_is_said_to_move(wall, recalled):
+    behind = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
+    elsewhere = replace(wall, camera=replace(wall.camera, w2c=behind))
+    for earlier in ([], [elsewhere, elsewhere]):
+        assert not moving_pixels(with_patch(wall, 20), recalled, earlier).any()
 
 
 def test_what_a_view_saw_through_moves_without_any_scene(wall):
