@@ -20,7 +20,7 @@ from torch import Tensor
 from render.camera import Camera
 
 from .consistency import Agreement, agreement
-from .multiview import FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view, swept_range
+from .multiview import CERTAIN, FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view, swept_range
 from .multiview_cameras import settle_cameras
 from .multiview_confidence import confidence_confirmed
 from .multiview_sources import choose_sources, small_grey, working_size
@@ -29,6 +29,7 @@ from .sweep_votes import vote
 from .view import View
 
 MOST_SOURCES = 10
+LEAST_TOLD = 0.02  # of a view's pixels, whose depth its images tell by themselves; with less nothing is measured
 COARSE_SOURCES = 4  # of the sweep that finds each view's range
 TRUSTED_BY = 3  # views that agree, for a full vote
 KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
@@ -109,11 +110,14 @@ def _first(
         camera, greys[index], [cameras[i] for i in coarse], [greys[i] for i in coarse], near, far
     )
     sources = choose(typical, MOST_SOURCES)
+    nothing = np.zeros_like(greys[index])
     if not sources:
-        nothing = np.zeros_like(greys[index])
         return _Measured(camera, [], low, high, nothing, nothing, nothing, 0.0, None)
     swept = sweep_view(camera, greys[index], [cameras[i] for i in sources], [greys[i] for i in sources], low, high)
     plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    # Blank views agree with each other on anything: what no image tells must not be voted for.
+    if (margin >= CERTAIN).mean() < LEAST_TOLD:
+        return _Measured(camera, [], low, high, nothing, nothing, nothing, 0.0, None)
     return _Measured(
         camera, sources, low, high, swept.depth(plane), cost, margin, swept.parallax, swept if keep else None
     )
