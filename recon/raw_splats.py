@@ -19,7 +19,7 @@ class Rates:
     """Adam's step for each parameter. means: in pixels of a view of the scene; the others: quaternion, log metres,
     logit, SH coefficients of degree 0 and of those above.
 
-    For a few hundred steps, so 4 to 8 times those that 3DGS takes 30,000 steps with. Above degree 0 they are as quick
+    For a few hundred steps, so 4 to 16 times those that 3DGS takes 30,000 steps with. Above degree 0 they are as quick
     as below: views that expose differently then keep colours of their own, as from their places.
     """
 
@@ -27,8 +27,8 @@ class Rates:
     quats: float = 4e-3
     log_scales: float = 2e-2
     logits: float = 0.1
-    sh_base: float = 2e-2
-    sh_rest: float = 2e-2
+    sh_base: float = 4e-2
+    sh_rest: float = 4e-2
 
 
 class RawSplats:

@@ -36,12 +36,12 @@ class RefineConfig:
     steps: int = 300
     views_per_step: int = 3  # whose gradients are added
     max_gaussians: int = 400_000  # never more, whatever the scene had
-    sh_degree: int = 2  # raised to, for colours that change with the direction
+    sh_degree: int = 3  # raised to, for colours that change with the direction
     gaussians: bool = True  # whether they move
     cameras: bool = False  # whether they move too; the first one stays
     exposures: bool = False  # a gain and an offset for each view
     seed_uncovered: bool = True  # Gaussians at guessed depths where the views show what the scene lacks
-    densify_every: int = 50  # steps; 0 for never
+    densify_every: int = 100  # steps; 0 for never
     ssim_weight: float = 0.2
     depth_weight: float = 0.5  # of the relative error of the depth
     depth_outlier: float = 0.1  # relative errors beyond this are the measurement's and pull no further

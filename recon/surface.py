@@ -18,7 +18,7 @@ from torch import Tensor
 from render.camera import Camera
 from render.conventions import K_to_integer_centers
 from render.files import atomic_write
-from render.geometry import project, unproject
+from render.geometry import project
 
 from .lift import MIN_CONFIDENCE, trusted_pixels
 from .open3d_import import import_open3d
@@ -184,13 +184,18 @@ def _open3d_camera(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blocks(views: Sequence[View], depths: list[Tensor], block: float, truncation: float) -> int:
-    """About how many blocks the surfaces touch: those of each measured point and of its ray's truncated ends."""
+    """About how many blocks the surfaces touch: of every second measured point and its ray's truncated ends."""
     found = []
     for view, depth in zip(views, depths, strict=True):
+        origin, rays = view.camera.to("cpu", torch.float32).rays()
+        sparse = depth[::2, ::2]
+        rays, sparse = rays[::2, ::2][sparse > 0], sparse[sparse > 0][:, None]
         for shift in (-truncation, 0, truncation):
-            points = unproject((depth + shift) * (depth > 0), view.camera.to("cpu", torch.float32))[depth > 0]
-            found.append(torch.floor(points / block).long().unique(dim=0))
-    return len(torch.cat(found).unique(dim=0))
+            index = torch.floor((origin + (sparse + shift) * rays) / block).clamp(-(2**20), 2**20 - 1).long()
+            # one number for each block: sorting rows of three takes 50 times as long
+            x, y, z = (index + 2**20).unbind(1)
+            found.append(((x << 42) | (y << 21) | z).unique())
+    return len(torch.cat(found).unique())
 
 
 def _seen_through(legacy, views: Sequence[View], depths: list[Tensor], margin: float) -> Bool[Tensor, "V"]:

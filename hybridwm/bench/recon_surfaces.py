@@ -43,10 +43,12 @@ RECONSTRUCTION = FuseConfig(max_gaussians=1_000_000)
 STATUS = Path("/proc/self/status")
 
 
-def measure(data_folder: str | Path, pictures: str | Path | None = None) -> dict[str, float]:
+def measure(
+    data_folder: str | Path, pictures: str | Path | None = None, names: Sequence[str] = SEQUENCES
+) -> dict[str, float]:
     """Figures by name; pictures: a folder for the views kept out beside truth, warp, splats and mesh, as PNG."""
     figures: dict[str, float] = {}
-    for name in SEQUENCES:
+    for name in names:
         folder = Path(data_folder) / "multiview" / name
         if folder.is_dir():
             views = list(read_captured(folder, max_views=MOST_VIEWS).views)
@@ -202,8 +204,9 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: python -m hybridwm.bench.recon_surfaces DATA [PICTURES]")
-    for name, value in measure(*sys.argv[1:]).items():
-        print(f"{name}: {value:.4g}", flush=True)
+    for name in SEQUENCES:
+        for figure, value in measure(*sys.argv[1:], names=[name]).items():
+            print(f"{figure}: {value:.4g}", flush=True)
 
 
 if __name__ == "__main__":
