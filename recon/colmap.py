@@ -21,11 +21,9 @@ from render.images import write_png
 from .bundle import Structure
 from .structure import empty_structure, polish
 
-SEEDS = 3  # runs of the mapper: about one in five takes a bad beginning and comes out bent
-
 
 def colmap_structure(
-    images: Sequence[Float[Tensor, "H W 3"]], K: Float[Tensor, "3 3"], seeds: int = SEEDS, seconds: float = 3600
+    images: Sequence[Float[Tensor, "H W 3"]], K: Float[Tensor, "3 3"], seconds: float = 3600
 ) -> Structure:
     """Cameras and points by COLMAP's own features, exhaustive matching and incremental mapping, K held; then adjusted
     as ours are. Of a few runs, the one with the most cameras and then the most redundant observations. Nothing is
@@ -44,7 +42,7 @@ def colmap_structure(
         for index, image in enumerate(images):
             write_png(folder / "images" / f"{index:06d}.png", image.detach().cpu())
         fx, fy, cx, cy = (float(K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        request = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "seeds": seeds, "threads": len(os.sched_getaffinity(0))}
+        request = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "threads": len(os.sched_getaffinity(0))}
         (folder / "request.json").write_text(json.dumps(request))
         _run(folder, seconds)
         models = json.loads((folder / "models.json").read_text())

@@ -1,19 +1,15 @@
-"""Published weights: one safetensors file (fp16) with its configuration and model card beside it, never a pickle."""
+"""Published weights of the video core: one safetensors file (fp16) with its configuration and model card beside it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from recon.networks.weights_file import WeightsFile, find_weights, read_weights, write_weights
 from render import FormatError
-from render.files import atomic_write
 
 from ..configuration import from_mapping
 from ..core.config import CoreConfig
@@ -28,22 +24,19 @@ class Weights:
     core: CoreConfig
     training: dict[str, Any]
     card: dict[str, Any]
-    tensors: dict[str, Tensor]
-    path: Path
+    file: WeightsFile
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return self.file.tensors
 
     def fill(self, network: nn.Module) -> None:
         """Copies the tensors into a network; FormatError where names or shapes are of another configuration."""
-        ours = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-        theirs = {k: tuple(v.shape) for k, v in self.tensors.items()}
-        odd = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-        if odd:
-            raise FormatError(
-                self.path,
-                f"{odd[0]} of shape {ours.get(odd[0], 'none')} as its configuration says",
-                str(theirs.get(odd[0], "none")),
-                "the weights are of another configuration: keep each .json with its own file",
-            )
-        network.load_state_dict(self.tensors)
+        self.file.fill(network)
 
 
 def save_weights(
@@ -55,13 +48,7 @@ def save_weights(
     card: dict[str, Any],
 ) -> Path:
     """Writes <name>.safetensors (fp16) and <name>.json into `folder`; returns the first."""
-    with atomic_write(folder / f"{name}.json") as temporary:
-        content = {"core": asdict(core), "training": training, "card": card}
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-    path = folder / f"{name}.safetensors"
-    with atomic_write(path) as temporary:
-        save_file({k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}, temporary)
-    return path
+    return write_weights(folder, name, tensors, {"core": asdict(core), "training": training, "card": card})
 
 
 def names() -> list[str]:
@@ -74,43 +61,12 @@ def load_weights(name_or_path: str | Path) -> Weights:
 
     Raises FileNotFoundError where there are none, FormatError where the files do not fit together.
     """
-    path = _find(name_or_path)
-    config_path = path.with_suffix(".json")
-    if not config_path.is_file():
-        raise FileNotFoundError(
-            f"{config_path}: expected the configuration beside the weights; found nothing."
-        )
+    file = read_weights(find_weights(name_or_path, PACKAGED))
+    where = file.path.with_suffix(".json")
     try:
-        content = json.loads(config_path.read_text())
-        core = from_mapping(content["core"], CoreConfig, where=str(config_path))
+        core = from_mapping(file.content["core"], CoreConfig, where=str(where))
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            config_path, "the JSON of a weights' configuration", str(error), "train or copy again"
+            where, "the JSON of a weights' configuration", str(error), "train or copy again"
         ) from None
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FormatError(path, "a whole safetensors file", str(error), "train or copy again") from None
-    bad = next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)
-    if bad is not None:
-        raise FormatError(path, "finite weights", f"NaN or infinity in {bad}", "train or copy again")
-    return Weights(core, content.get("training", {}), content.get("card", {}), tensors, path)
-
-
-def _find(name_or_path: str | Path) -> Path:
-    packaged = PACKAGED / f"{name_or_path}.safetensors"
-    if str(name_or_path) in names():
-        return packaged
-    path = Path(name_or_path)
-    if path.is_dir():
-        found = sorted(path.glob("*.safetensors"))
-        if len(found) == 1:
-            return found[0]
-        raise FileNotFoundError(f"{path}: expected one .safetensors file in the folder; found {len(found)}.")
-    if path.is_file():
-        return path
-    raise FileNotFoundError(
-        f"weights '{name_or_path}': expected a packaged name ({', '.join(names()) or 'none'}), a folder or a "
-        ".safetensors file; found nothing there."
-    )
+    return Weights(core, file.content.get("training", {}), file.content.get("card", {}), file)

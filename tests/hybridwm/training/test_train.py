@@ -18,7 +18,8 @@ from hybridwm.training import checkpoint
 from hybridwm.training.clips import make_batch, pick, sights, step_generator
 from hybridwm.training.config import EpisodesConfig, TrainConfig
 from hybridwm.training.episodes import load_or_make, make_episodes
-from hybridwm.training.train import rate_at, train
+from hybridwm.training.loop import rate_at
+from hybridwm.training.train import train
 from hybridwm.worlds.rooms.rig import RoomsRig
 
 TINY = TrainConfig(
