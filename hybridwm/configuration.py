@@ -43,15 +43,20 @@ def load_yaml(path: Path | str, kind: type[Config], given: dict[str, Any] | None
     Other keys that the file leaves out keep the dataclass's defaults. Raises ValueError, with the file, the key, what
     was expected and what was found, on unknown or missing keys and on values of another type.
     """
+    content = read_yaml(path)
+    if given is not None and isinstance(content, dict):
+        content = {**to_mapping(given), **content}
+    return from_mapping(content, kind, where=str(find_config(path)))
+
+
+def read_yaml(path: Path | str) -> Any:
+    """What the YAML file at `path` (see find_config) says; {} where it is empty. Raises ValueError for other text."""
     path = find_config(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected YAML, got {' '.join(str(error).split())}") from None
-    content = {} if content is None else content
-    if given is not None and isinstance(content, dict):
-        content = {**to_mapping(given), **content}
-    return from_mapping(content, kind, where=str(path))
+    return {} if content is None else content
 
 
 def from_mapping(content: Any, kind: type[Config], where: str) -> Config:

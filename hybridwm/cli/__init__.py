@@ -15,16 +15,25 @@ from typing import Any
 from .. import __version__
 from .errors import is_expected, one_line, unboxed
 
-# Command: what it does. The module of the same name here holds `Options` and `run(options)`.
+# Command: what it does. The module of the same name here (train-depth: train_depth) holds `Options` and `run(options)`.
 COMMANDS = {
     "demo": "imagine the same walks with and without 3D memory, and report what the memory is worth",
     "collect": "walk through procedural rooms and keep the episodes",
     "train": "train a world model from a YAML file",
+    "train-depth": "train a network that depth is measured with, from a YAML file",
     "rollout": "imagine a walk from typed actions; write video and scene",
     "reconstruct": "turn a rectified stereo pair into a metric splat scene",
     "render": "film a splat scene along a camera path",
-    "bench": "measure the rasterizers of this machine side by side",
+    "bench": "measure this machine: the rasterizers side by side, or reconstruction on recorded data",
     "doctor": "say what is installed, which backends work, and what to install for the rest",
+}
+
+# Commands of several subjects, each in a module of its own: bench_render, bench_recon.
+SUBJECTS = {
+    "bench": {
+        "render": "the rasterizers of this machine side by side",
+        "recon": "reconstruction, beside OpenCV, Open3D and COLMAP, on recorded data",
+    }
 }
 
 
@@ -47,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     try:
-        module = import_module(f".{name}", __name__)
+        module = import_module(f".{name.replace('-', '_')}", __name__)
         module.run(parse(module.Options, given[1:], f"hybridwm {name}"))
     except KeyboardInterrupt:
         print(f"hybridwm {name}: stopped", file=sys.stderr)
@@ -71,6 +80,13 @@ def usage() -> str:
         "A video world model that remembers in 3D.\n\n"
         f"{rows}\n\n"
         "hybridwm COMMAND --help lists a command's options. --version, --help; --traceback shows where an error arose."
+    )
+
+
+def _subjects(name: str, subjects: dict[str, str]) -> str:
+    rows = "\n".join(f"  {subject:<12} {text}" for subject, text in subjects.items())
+    return (
+        f"usage: hybridwm {name} SUBJECT [options]\n\n{rows}\n\nhybridwm {name} SUBJECT --help lists the options."
     )
 
 

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -37,7 +37,7 @@ FREE = ("device", "threads", "checkpoint_every", "validate_every")
 def run(options: Options) -> None:
     """Trains into the run folder."""
     folder = options.out or Path("runs") / options.training.name
-    _refuse_another_run(folder, options.training)
+    refuse_another_run(folder, options.training)
 
     from ..run_folder import RunFolder
     from ..training.train import train
@@ -50,13 +50,13 @@ def run(options: Options) -> None:
     print(f"{weights}: load it by hybridwm.load('{folder}')")
 
 
-def _refuse_another_run(folder: Path, config: TrainConfig) -> None:
+def refuse_another_run(folder: Path, config: Any) -> None:
     """Raises ValueError where the folder holds checkpoints of a run with another configuration."""
     file = folder / "config.yaml"
     if not (file.is_file() and (folder / "checkpoints").is_dir()):
         return
     free = {name: getattr(config, name) for name in FREE if hasattr(config, name)}
-    earlier, now = (to_mapping(replace(each, **free)) for each in (load_yaml(file, TrainConfig), config))
+    earlier, now = (to_mapping(replace(each, **free)) for each in (load_yaml(file, type(config)), config))
     changed = [name for name in now if now[name] != earlier[name]]
     if changed:
         raise ValueError(
