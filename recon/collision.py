@@ -38,7 +38,7 @@ class ConvexPart:
 
 
 def convex_parts(
-    mesh: Mesh, *, tolerance: float = 0.05, thickness: float = 0.02, max_parts: int = 256, seed: int = 0
+    mesh: Mesh, *, tolerance: float = 0.05, thickness: float = 0.02, max_parts: int = 1024, seed: int = 0
 ) -> list[ConvexPart]:
     """Convex parts of the surface. tolerance: metres by which a part may stand off the surface; thickness: metres
     that it reaches behind it. No more than max_parts, of which the last are then coarser.

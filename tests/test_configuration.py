@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from hybridwm.cli import SUBJECTS
 from hybridwm.configuration import dump_yaml, find_config, from_mapping, load_yaml
 
 
@@ -94,7 +95,9 @@ CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").rglob("*.y
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_every_packaged_file_is_taken_by_the_command_of_its_folder(file):
-    command = import_module(f"hybridwm.cli.{file.parent.name.replace('-', '_')}")
+    name = file.parent.name.replace("-", "_")
+    name = f"{name}_{file.stem}" if file.parent.name in SUBJECTS else name
+    command = import_module(f"hybridwm.cli.{name}")
     options = command.Options.from_file(file)
     assert options != command.Options()
     # It names the command that takes it, as a reader would type it.

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from recon.agreement import FuseConfig
 from recon.collision import convex_parts, free_share
-from recon.fuse import fuse
+from recon.measuring import EARLIER_VIEWS
+from recon.observing import observe
 from recon.photometric import psnr, ssim
 from recon.readers import read_captured
 from recon.refine import RefineConfig, refine
@@ -32,6 +33,8 @@ from recon.view import View, resize_view
 from render.geometry import normals_from_depth, project, unproject
 from render.images import write_png
 from render.rasterize import rasterize
+
+from .open3d_integration import integrated, mesh_colours
 
 SEQUENCES = ("hololens000_a", "icl_nuim_livingroom_5", "7scenes_redkitchen_a")
 MOST_VIEWS = 24
@@ -84,6 +87,11 @@ def sequence(views: Sequence[View], picture: Path | None = None) -> dict[str, fl
     depths = [mesh_depth(mesh, view.camera) for view in kept_out]
     figures |= _mean([_depth(depth, view, "mesh") for depth, view in zip(depths, kept_out, strict=True)])
     begun = time.perf_counter()
+    plain = integrated(own)
+    figures["Open3D seconds"] = time.perf_counter() - begun
+    shown = [_judge_mesh(plain, target, warped[1]) for target, warped in zip(targets, warps, strict=True)]
+    figures |= {f"Open3D {key}": value for key, value in _mean(shown).items()}
+    begun = time.perf_counter()
     parts = convex_parts(mesh, tolerance=TOLERANCE)
     figures |= {
         "seconds to part": time.perf_counter() - begun,
@@ -126,7 +134,7 @@ def peak_gigabytes() -> float | None:
 def _fused(views: Sequence[View]) -> GaussianScene:
     scene = GaussianScene.empty()
     for step, view in enumerate(views):
-        scene = fuse(scene, view, observed=True, step=step, config=RECONSTRUCTION)
+        scene = observe(scene, view, views[max(0, step - EARLIER_VIEWS) : step], step=step, config=RECONSTRUCTION)
     return scene
 
 
@@ -162,6 +170,15 @@ def _judge(scene: GaussianScene, target: View, covered: Bool[Tensor, "H W"]) -> 
         "SSIM": float(ssim(image, target.image).mean()),
         "coverage": float((output.alpha > 0.5).float().mean()),
     } | _depth(output.depth, target, "depth")
+
+
+def _judge_mesh(mesh: Mesh, target: View, covered: Bool[Tensor, "H W"]) -> dict[str, float]:
+    image, depth = mesh_colours(mesh, target.camera)
+    return {
+        "PSNR": psnr(image, target.image),
+        "PSNR on the warp": psnr(image, target.image, covered),
+        "SSIM": float(ssim(image, target.image).mean()),
+    } | _depth(depth, target, "depth")
 
 
 def _depth(depth: Float[Tensor, "H W"], target: View, name: str) -> dict[str, float]:

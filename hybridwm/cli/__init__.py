@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from .errors import is_expected, one_line, unboxed
 
-# Command: what it does. The module of the same name here (train-depth: train_depth) holds `Options` and `run(options)`.
+# Command: what it does. The module of the same name here, with underscores, holds `Options` and `run(options)`.
 COMMANDS = {
     "demo": "imagine the same walks with and without 3D memory, and report what the memory is worth",
     "collect": "walk through procedural rooms and keep the episodes",
@@ -55,9 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    subjects, rest = SUBJECTS.get(name), given[1:]
+    if subjects is not None:
+        if rest and rest[0] in ("-h", "--help"):
+            print(_subjects(name, subjects))
+            return 0
+        if not rest or rest[0] not in subjects:
+            got = f"'{rest[0]}'" if rest else "nothing"
+            print(f"hybridwm {name}: expected one of {', '.join(subjects)}; got {got}.", file=sys.stderr)
+            return 2
+        name, rest = f"{name} {rest[0]}", rest[1:]
     try:
-        module = import_module(f".{name.replace('-', '_')}", __name__)
-        module.run(parse(module.Options, given[1:], f"hybridwm {name}"))
+        module = import_module(f".{name.replace(' ', '_').replace('-', '_')}", __name__)
+        module.run(parse(module.Options, rest, f"hybridwm {name}"))
     except KeyboardInterrupt:
         print(f"hybridwm {name}: stopped", file=sys.stderr)
         return 130

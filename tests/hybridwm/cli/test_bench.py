@@ -4,7 +4,7 @@ import pytest
 
 from hybridwm.bench.terminal import show
 from hybridwm.cli import main
-from hybridwm.cli.bench import Options
+from hybridwm.cli.bench_render import Options
 from hybridwm.configuration import load_yaml
 from hybridwm.run_folder import read_metrics
 
@@ -98,3 +98,30 @@ def test_the_table_says_what_was_measured(capsys):
     assert ratios == "100k@256 cpu, 1 thread nbsplat, 1 thread 1.00 1.04 0.93"
     assert lines[-2] == "first call: 12.0 s with nothing compiled, 0.50 s from the cache"
     assert lines[-1] == "fit: held-out view 25.0 to 41.5 dB in 120 steps, 3.2 s"
+
+
+def test_a_subject_has_to_be_named(capsys):
+    assert main(["bench"]) == 2
+    assert capsys.readouterr().err == "hybridwm bench: expected one of render, recon; got nothing.\n"
+    assert main(["bench", "--help"]) == 0
+    assert "recon " in capsys.readouterr().out
+
+
+def test_reconstruction_without_data_is_refused_by_what_is_missing(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "bench")]
+    assert main(["bench", "recon", "--areas", "stereo", *out]) == 2
+    assert "stereo need DATA" in capsys.readouterr().err
+    assert main(["bench", "recon", str(tmp_path / "nowhere"), *out]) == 2
+    assert "expected a folder with stereo_gt/ and multiview/" in capsys.readouterr().err
+    assert not (tmp_path / "bench").exists()
+
+
+def test_readers_are_measured_into_a_run_folder(shared_data, tmp_path, capsys):
+    data, out = tmp_path / "data", tmp_path / "bench"
+    (data / "trajectories").mkdir(parents=True)
+    (data / "trajectories" / "evo_tum_kitti").symlink_to(shared_data("trajectories/evo_tum_kitti"))
+    assert main(["bench", "recon", str(data), "--areas", "readers", "--out", str(out)]) == 0
+    figures = json.loads((out / "summary.json").read_text())["figures"]["readers"]
+    assert figures["evo_tum_kitti: KITTI 00 ORB, rigid (m)"] == pytest.approx(1.303450, abs=1e-6)
+    assert (out / "table.md").read_text().startswith("| measure | ours |")
+    assert len(read_metrics(out / "metrics.jsonl")) == len(figures) == 3

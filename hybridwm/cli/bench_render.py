@@ -25,8 +25,6 @@ class Options:
     busy machine too; milliseconds hold for a quiet one.
     """
 
-    subject: tyro.conf.Positional[Literal["render"]] = "render"
-    """What is measured."""
     full: bool = False
     """More sizes and more rounds, and the torch oracle up to larger scenes: some ten minutes instead of two."""
     sizes: tuple[str, ...] = ()
@@ -99,7 +97,7 @@ def run(options: Options) -> None:
     with RunFolder(options.out, options) as run_folder:
         figures = measure_rendering(plan, run_folder.log, console)
         summary = {
-            "subject": options.subject,
+            "subject": "render",
             "machine": environment.describe(),
             **figures,
             "seconds": round(time.monotonic() - begun, 1),
