@@ -1,7 +1,7 @@
-"""Depth from one image by a pretrained network of Hugging Face transformers, from a local folder only.
+"""Depth from one image by a network from a local folder: one of Hugging Face transformers, or one trained here.
 
-Its prediction has no scale, or one of its own: metres come from what the scene already knows in that view, or, where
-it knows nothing yet, from plane sweep over the earlier views.
+The prediction of the former has no scale, or one of its own: metres come from what the scene already knows in that
+view, or, where it knows nothing yet, from plane sweep over the earlier views.
 """
 
 from __future__ import annotations
@@ -18,35 +18,37 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .depth_scale import DepthScale, Kind, fit_depth_scale
-from .multiview import multiview_depth
+from .known_depth import known_depth
+from .learned_monocular import learned_monocular_depth, newest, trained_in
 from .view import DepthContext, View
 
 INSTALL = "pip install 'hybridwm[monocular]'"
-KNOWN_CONFIDENCE = 0.5  # of a multiview depth, to fit to
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, where the folder names none
 LARGEST_JSON = 1_000_000  # bytes
 
 Predictor = Callable[[Float[Tensor, "H W 3"]], Float[Tensor, "H W"]]
 
 
-def monocular(folder: str | Path):
-    """A depth source from a folder that a depth model of transformers was saved to (config.json, model.safetensors).
+def monocular(folder: str | Path | None = None):
+    """A depth source from a folder that a depth model of transformers was saved to (config.json, model.safetensors), or
+    that `hybridwm train-depth` wrote (no config.json: see recon.learned_monocular, also for the packaged network, which
+    is what there is without a folder).
 
-    Depth is aligned to context.recalled_depth, else to plane sweep over the earlier views; confidence is
-    1 / (1 + relative error of that fit). Metric models are taken at their word where nothing is known (confidence
+    Depth of transformers' models is aligned to context.recalled_depth, else to plane sweep over the earlier views;
+    confidence is 1 / (1 + relative error of that fit). Metric models are taken at their word where nothing is known (confidence
     0.5); relative ones then give depth 0. Weights are read from safetensors alone, and nothing is downloaded.
 
     Raises ImportError without transformers, FileNotFoundError and ValueError for other folders.
     """
+    if folder is None:
+        return learned_monocular_depth
     path = Path(folder).expanduser()
+    if path.is_dir() and not (path / "config.json").exists() and any(path.glob("*.safetensors")):
+        return trained_in(path)
     kind = _kind(path)
 
     def monocular_depth(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
-        if not views:
-            raise ValueError("depth source 'monocular' needs at least one view; got none.")
-        view = views[-1]
-        if not bool(view.image.isfinite().all()):
-            raise ValueError("View.image must be finite; got NaN or infinite values. Check the image it came from.")
+        view = newest(views)
         return to_metres(_predictor(path.resolve())(view.image), kind, views, context)
 
     return monocular_depth
@@ -59,7 +61,7 @@ def to_metres(
     nothing = torch.zeros_like(prediction)
     if not bool(prediction.isfinite().all()):
         return nothing, nothing.clone()
-    known = _known(views, context)
+    known = known_depth(views, context)
     fit, _ = (None, "") if known is None else fit_depth_scale(prediction, known, kind)
     if fit is None and kind == "metric" and known is None:
         fit = DepthScale(kind, 1.0, 0.0, 1.0, 0.0)
@@ -67,18 +69,6 @@ def to_metres(
         return nothing, nothing.clone()
     depth = fit.apply(prediction)
     return depth, (depth > 0).to(depth.dtype) / (1 + fit.error)
-
-
-def _known(views: Sequence[View], context: DepthContext | None) -> Float[Tensor, "H W"] | None:
-    """Depth that something else measured in the newest view, 0 where nothing did; None where there is none at all."""
-    if context is not None and context.recalled_depth is not None and bool((context.recalled_depth > 0).any()):
-        return context.recalled_depth
-    earlier = len(views) - 1 + (len(context.views) if context is not None else 0)
-    if earlier == 0:
-        return None
-    depth, confidence = multiview_depth(views, context)
-    depth = torch.where(confidence >= KNOWN_CONFIDENCE, depth, torch.zeros_like(depth))
-    return depth if bool((depth > 0).any()) else None
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,16 +12,17 @@ from typing import Annotated, Any
 import tyro
 
 from ..configuration import from_mapping, read_yaml
+from ..training.depth.monocular_config import MonocularTraining
 from ..training.depth.stereo_config import StereoTraining
 from .train import refuse_another_run
 
 # The YAML's `network`: its configuration. hybridwm.training.depth.<network>_train has train(configuration, folder).
-NETWORKS: dict[str, type[Any]] = {"stereo": StereoTraining}
+NETWORKS: dict[str, type[Any]] = {"stereo": StereoTraining, "monocular": MonocularTraining}
 
 
 @dataclass(frozen=True)
 class Options:
-    """Train a network that depth is measured with. A stopped run goes on from its last checkpoint when started again."""
+    """Train a network that depth is measured with. A stopped run goes on from its last checkpoint."""
 
     config: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="FILE.yaml")] = None
     """YAML file of the run, such as configs/train-depth/stereo.yaml; its key `network` says what is trained."""
