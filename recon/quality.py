@@ -25,7 +25,8 @@ class Quality:
     covered pixels; nearest_psnr: of the scene's nearest own view, shown instead (the guard).
 
     Where the views carry depth: depth_error, the median relative error on covered, measured pixels, and depth_close,
-    the share of these within 5 %; NaN without.
+    the share of these within 5 %; NaN without. consistency: of the scene's own views, the share of measured pixels
+    whose depth the scene repeats within 5 %.
     """
 
     views: int
@@ -36,6 +37,7 @@ class Quality:
     nearest_psnr: float
     depth_error: float
     depth_close: float
+    consistency: float
 
     def figures(self) -> dict[str, float]:
         return asdict(self)
@@ -57,7 +59,7 @@ def assess(
         renders.append(output.rgb.clamp(0, 1))
         rows.append(_compare(output, view, own))
     table = torch.tensor(rows, dtype=torch.float64)
-    return Quality(len(held_out), *table.nanmean(dim=0).tolist()), renders
+    return Quality(len(held_out), *table.nanmean(dim=0).tolist(), _consistency(scene, own)), renders
 
 
 def _compare(output: RenderOutput, view: View, own: Sequence[View]) -> list[float]:
@@ -76,6 +78,19 @@ def _compare(output: RenderOutput, view: View, own: Sequence[View]) -> list[floa
     both = covered & (view.depth > 0)
     error = (output.depth[both] / view.depth[both] - 1).abs()
     return [*row, float(error.median()) if len(error) else float("nan"), float((error < CLOSE).float().mean())]
+
+
+def _consistency(scene: GaussianScene, own: Sequence[View]) -> float:
+    """NaN where no own view carries depth."""
+    agreeing = measured = 0
+    for view in own:
+        if view.depth is None:
+            continue
+        known = view.depth > 0
+        again = rasterize(scene.gaussians, view.camera).depth
+        agreeing += int((known & (again > 0) & ((again / view.depth - 1).abs() < CLOSE)).sum())
+        measured += int(known.sum())
+    return agreeing / measured if measured else float("nan")
 
 
 def _nearest(view: View, own: Sequence[View]) -> View | None:

@@ -43,6 +43,7 @@ DOORS = {
     "PIL": {
         "render/images.py",
         "recon/readers/pictures.py",
+        "hybridwm/cli/depth_maps.py",
         "hybridwm/cli/depth_picture.py",
         "hybridwm/study/media.py",
     },

@@ -18,6 +18,7 @@ WORDS = {
     "coverage": ("pixels covered", "%"),
     "depth_error": ("depth: median relative error", "%"),
     "depth_close": ("depth: within 5 %", "%"),
+    "consistency": ("own views: measured depth that the scene repeats within 5 %", "%"),
 }
 
 

@@ -18,8 +18,8 @@ class Options:
 
     A pair: scene/, orbit.mp4, depth.png, summary.json; the world is the left camera's: metres, +x right, +y down, +z
     forward; `hybridwm rollout --start OUT` dreams on. A sequence (a folder with COLMAP, nerfstudio, TUM RGB-D,
-    7-Scenes or other cameras, a transforms.json, a video): the same in the world of its cameras, and report.html with
-    how good the scene is at views that were kept out.
+    7-Scenes or other cameras, a transforms.json, a video): the same in the world of its cameras, depth/*.png of every
+    view, and report.html with how good the scene is at views that were kept out.
     """
 
     input: tyro.conf.Positional[Path]
@@ -53,7 +53,8 @@ class Options:
     held_out: int = 8
     """Of a sequence: keep each so-many-th view out of the scene, to hold it against; 0 for none."""
     mesh: bool = False
-    """Of a sequence: also fuse the depth into a triangle mesh, mesh.glb."""
+    """Of a sequence: also fuse the depth into a triangle mesh, mesh.glb, and convex parts for simulators,
+    collision.glb (these can take a minute)."""
     max_gaussians: int = 1_000_000
     """The scene's budget."""
     frames: int = 48

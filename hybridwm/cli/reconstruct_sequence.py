@@ -23,6 +23,7 @@ from render.images import to_uint8, write_png
 from render.video import write_mp4
 
 from ..run_folder import RunFolder
+from .depth_maps import write_depth_maps
 from .depth_picture import depth_with_scale
 from .filming import camera_path, film
 from .quality_page import quality_page
@@ -30,6 +31,7 @@ from .quality_page import quality_page
 if TYPE_CHECKING:
     from .reconstruct import Options
 
+TOLERANCE = 0.05  # metres by which convex parts may stand off the surface
 SHOWN = 4  # views of each kind on the page
 FILM_UP = "-y"  # of the worlds of most recordings; only an orbit needs it
 
@@ -61,6 +63,7 @@ def reconstruct(options: Options) -> None:
             "cameras": cameras,
             "notes": notes,
         }
+        write_depth_maps(folder, built.views)
         pictures = _depth_pictures(folder, built)
         if built.held_out:
             quality, renders = assess(built.scene, built.held_out, built.views)
@@ -143,12 +146,21 @@ def _depth_pictures(folder: RunFolder, built: Reconstruction) -> list[tuple[Path
 
 
 def _mesh(folder: RunFolder, built: Reconstruction) -> tuple[float, str]:
+    """mesh.glb, and collision.glb with convex parts of it; the seconds that took, and what a reader should know."""
+    from recon.collision import convex_parts, free_share, save_parts
     from recon.surface import save_mesh, tsdf_mesh
 
     begun = time.perf_counter()
     mesh = tsdf_mesh(built.views)
     save_mesh(mesh, folder.file("mesh.glb"))
-    return time.perf_counter() - begun, f"mesh.glb has {len(mesh.faces):,} triangles."
+    parts = convex_parts(mesh, tolerance=TOLERANCE)
+    save_parts(parts, folder.file("collision.glb"))
+    free = free_share(parts, built.views, 2 * TOLERANCE)
+    seconds = time.perf_counter() - begun
+    return seconds, (
+        f"mesh.glb has {len(mesh.faces):,} triangles; collision.glb {len(parts)} convex parts, {100 * free:.1f} % of "
+        f"whose volume some view looks through by more than {2 * TOLERANCE:g} m."
+    )
 
 
 class _Bars:

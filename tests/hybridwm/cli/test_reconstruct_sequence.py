@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+import trimesh
+from PIL import Image
 
 import recon
 from hybridwm.cli import main
@@ -36,7 +39,7 @@ def recording(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run_folder(recording, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "sequence"
-    options = ["--held-out", "4", "--refine", "20", "--frames", "3", "--width", "64"]
+    options = ["--held-out", "4", "--refine", "20", "--frames", "3", "--width", "64", "--mesh"]
     assert main(["reconstruct", str(recording), "--out", str(out), *options]) == 0
     return out
 
@@ -52,6 +55,32 @@ def test_a_folder_with_cameras_becomes_a_scene_and_a_page(run_folder):
     page = (run_folder / "report.html").read_text()
     assert "listed images are missing" in page and "data:video/mp4" in page and "data:image/png" in page
     assert "http://" not in page and "https://" not in page
+
+
+def test_depth_of_every_view_is_in_files_that_others_read(run_folder):
+    listed = json.loads((run_folder / "depth" / "depth.json").read_text())
+    assert len(listed["files"]) == 9 and listed["metres_per_step"] == 1e-3
+    rooms, path = stack_rooms([make_room(11)], torch.device("cpu")), walk(stack_rooms([make_room(11)]), 12, seed=4)
+    rig, right, measured = RoomsRig(size=96), 0, 0
+    for name, i in zip(listed["files"], [i for i in range(12) if i % 4 != 2], strict=True):
+        depth = np.asarray(Image.open(run_folder / "depth" / name))
+        assert depth.dtype == np.uint16 and depth.shape == (96, 96)
+        confidence = np.asarray(Image.open(run_folder / "confidence" / name))
+        assert ((confidence > 0) >= (depth > 0)).mean() > 0.99
+        truth = raycast(rooms, rig.camera(path.w2c[:1, i : i + 1])).depth[0, 0].numpy()
+        known = depth > 0
+        right += (abs(depth[known] * 1e-3 / truth[known] - 1) < 0.1).sum()
+        measured += known.sum()
+    assert measured > 10_000 and right > 0.6 * measured
+
+
+def test_the_mesh_has_convex_parts_for_simulators(run_folder):
+    mesh, parts = (trimesh.load_scene(run_folder / f"{name}.glb") for name in ("mesh", "collision"))
+    assert len(parts.geometry) >= 4 and all(part.is_convex for part in parts.geometry.values())
+    (low, high), (lowest, highest) = mesh.bounds, parts.bounds
+    assert (abs(low - lowest) < 0.2).all() and (abs(high - highest) < 0.2).all()
+    notes = " ".join(json.loads((run_folder / "summary.json").read_text())["notes"])
+    assert "convex parts" in notes
 
 
 def test_cameras_come_out_as_they_went_in(recording, run_folder):
