@@ -42,6 +42,8 @@ class StereoTraining:
     """Optimiser steps."""
     batch: int = 4
     """Crops a step."""
+    rooms_share: float = 0.35
+    """Share of the steps that are taken in rooms; the others are taken in layered worlds."""
     crop_height: int = 48
     crop_width: int = 224
     """Pixels of a crop."""
