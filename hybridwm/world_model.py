@@ -14,7 +14,6 @@ from torch import Tensor
 
 from recon import DepthContext, GaussianScene, View, depth_source
 from recon.depth_sources import reads_truth
-from recon.dynamic_gate import without_moving
 from render import Camera
 
 from .actions.between import action_between
@@ -130,8 +129,9 @@ class WorldModel:
             if self.memory.grounded:
                 measured, seen = self._measure(view, seen, oracle if self.depth == "shuffled" else None)
                 recalled = self.memory.recall(memory, view.camera, view.baseline)
-                static = _static(measured, recalled, seen)
-                memory = self.memory.observe(memory, static, observed=True, step=i, recalled=recalled)
+                memory = self.memory.observe(
+                    memory, measured, observed=True, step=i, recalled=recalled, earlier=seen[:-1]
+                )
                 clearance = _ahead(measured)
             if i >= first:
                 previous = views[max(0, i - 1)].camera
@@ -180,11 +180,10 @@ class WorldModel:
         if self.memory.grounded:
             measured, views = self._measure(view, state.views, state.oracle, recalled)
             clearance = _ahead(measured)
-            static = _static(measured, recalled, views)
             clock.lap("depth")
             # observed steps count the start views; imagined ones go on from there
             memory = self.memory.observe(
-                memory, static, observed=False, step=state.context.steps, recalled=recalled
+                memory, measured, observed=False, step=state.context.steps, recalled=recalled, earlier=views[:-1]
             )
             clock.lap("fuse")
         after = replace(
@@ -282,11 +281,6 @@ def load(
     return WorldModel(
         core.to(device), make_memory(memory, eyes=loaded.core.eyes), depth=depth, solver_steps=solver_steps
     )
-
-
-def _static(view: View, recalled: Recalled, views: tuple[View, ...]) -> View:
-    """The measured view without trust in what moves; `views`: the kept ones, of which it is the last."""
-    return without_moving(view, recalled.renders[0] if recalled.renders else None, views[:-1])
 
 
 def _ahead(view: View) -> float | None:

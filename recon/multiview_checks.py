@@ -68,14 +68,14 @@ def multiview_status(
     if not chosen:
         return MultiviewStatus("elsewhere", "No other view with a baseline sees what this one sees: add some that do.")
     sources = [usable[index] for index in chosen]
-    if all(_same(view.image, one.image) for one in sources):
-        return MultiviewStatus(
-            "frozen", "The cameras moved and the images did not: frames are repeated, or belong to other poses."
-        )
     textured = _textured(view.image)
     if textured < LEAST_TEXTURED:
         return MultiviewStatus(
             "no texture", f"Only {100 * textured:.1f} % of the image has texture to compare: look at something else."
+        )
+    if all(_same(view.image, one.image) for one in sources):
+        return MultiviewStatus(
+            "frozen", "The cameras moved and the images did not: frames are repeated, or belong to other poses."
         )
     if depth is not None and float((depth > 0).float().mean()) < LEAST_MEASURED:
         return MultiviewStatus(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,34 +16,32 @@ from render.camera import Camera
 from render.images import read_image
 
 from .calibration import Calibration, read_calibration
-from .depth_sources import DepthSource, depth_source
 from .fuse import FuseConfig, fuse
+from .measuring import EARLIER_VIEWS, measure_views
+from .observing import observe
 from .scene import GaussianScene
-from .stereo import stereo_depth
-from .view import DepthContext, View
+from .stereo import SUSPECT_BELOW, stereo_depth
+from .stereo_checks import check_pair
+from .view import View
 
-EARLIER_VIEWS = 8  # handed to depth sources that compare views
 RECONSTRUCTION = FuseConfig(max_gaussians=1_000_000)
 
 
-def measure(view: View, source: DepthSource, context: DepthContext | None = None) -> View:
-    """The view with the depth and confidence that the source measures in it."""
-    depth, confidence = source([view], context)
-    return replace(view, depth=depth, confidence=confidence)
-
-
 def reconstruct(views: Sequence[View], depth: str = "stereo", *, config: FuseConfig = RECONSTRUCTION) -> GaussianScene:
-    """The scene that the views (in time order) observe, each measured by the named depth source and fused.
+    """The scene that the views (in time order) observe, each measured by the named depth source, gated and fused.
 
-    Views without usable depth add nothing. Raises ValueError for no views or an unknown depth source.
+    Views without usable depth add nothing, and a warning says why; recon.sequences.reconstruct_sequence says it of each
+    view. Raises ValueError for no views or an unknown depth source.
     """
     if not views:
         raise ValueError("reconstruct needs at least one view; got none.")
-    source = depth_source(depth)
+    measured = measure_views(views, depth)
+    if measured.problems:
+        warnings.warn(f"reconstruct by '{depth}': {measured.summary()}", stacklevel=2)
     scene = GaussianScene.empty(device=views[0].camera.device)
-    for step, view in enumerate(views):
-        context = DepthContext(tuple(views[max(0, step - EARLIER_VIEWS) : step]))
-        scene = fuse(scene, measure(view, source, context), observed=True, step=step, config=config)
+    for step, view in enumerate(measured.views):
+        earlier = measured.views[max(0, step - EARLIER_VIEWS) : step]
+        scene = observe(scene, view, earlier, step=step, config=config)
     return scene
 
 
@@ -58,6 +57,8 @@ def reconstruct_pair(
     config: FuseConfig = RECONSTRUCTION,
 ) -> tuple[GaussianScene, View]:
     """The scene and the measured view (with depth and confidence) of one rectified pair of image files.
+
+    A pair that cannot be measured gives an empty scene, and a warning says why.
 
     Either calibration, a Middlebury calib.txt, or focal in pixels and baseline in metres, with the principal
     point in the middle and doffs = cx_right - cx_left in pixels. The left camera is the world. max_disparity in
@@ -83,6 +84,10 @@ def reconstruct_pair(
     )
     depth, confidence = stereo_depth([view], max_disparity=max_disparity or known.max_disparity)
     view = replace(view, depth=depth, confidence=confidence)
+    if float((depth > 0).float().mean()) < SUSPECT_BELOW:
+        status = check_pair(view, max_disparity=max_disparity or known.max_disparity)
+        if not status.ok:
+            warnings.warn(f"{left}, {right}: {status.reason}", stacklevel=2)
     scene = fuse(GaussianScene.empty(), view, observed=True, step=0, config=config)
     return scene, view
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from .depth_sources import depth_source
-from .fuse import FuseConfig, fuse
-from .multiview_sequence import multiview_depths
-from .pipeline import EARLIER_VIEWS, RECONSTRUCTION
+from .fuse import FuseConfig
+from .measuring import EARLIER_VIEWS, measure_views
+from .observing import observe
+from .pipeline import RECONSTRUCTION
 from .refine import Progress, RefineConfig, refine
+from .scale_checks import ScaleStatus, check_scale
 from .scene import GaussianScene
-from .view import DepthContext, View
+from .view import View
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class SequenceConfig:
 @dataclass(frozen=True)
 class Reconstruction:
     """scene; views: those it was made of, with depth and confidence; held_out: the others, with what depth they carry;
-    depth: the source that was used; history: of the refinement; seconds by part."""
+    depth: the source that was used; history: of the refinement; seconds by part; problems: of `views`, by their index,
+    why a view could not be measured, or not everywhere; scale: whether depth and cameras belong together."""
 
     scene: GaussianScene
     views: list[View]
@@ -37,6 +39,8 @@ class Reconstruction:
     depth: str
     history: tuple[Progress, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
+    scale: ScaleStatus = field(default_factory=lambda: ScaleStatus(True))
 
 
 def reconstruct_sequence(
@@ -49,8 +53,8 @@ def reconstruct_sequence(
     """The scene that posed views (in time order) observe.
 
     progress: called with the part, what is done and what there is to do; refining: after each report of refine.
-    Views without usable depth add nothing. Raises ValueError for no views, for a source that they do not fit, and when
-    no view gave any depth.
+    Views without usable depth add nothing, and problems says why; what moves is kept out. Raises ValueError for no
+    views, for a source that they do not fit, and, with the reason, when no view gave any depth.
     """
     config = config or SequenceConfig()
     if not views:
@@ -61,25 +65,25 @@ def reconstruct_sequence(
     seconds: dict[str, float] = {}
 
     begun = time.perf_counter()
-    measured = _measured(own, name, report)
+    found = measure_views(own, name, report)
+    measured, scale = found.views, check_scale(found.views)
     seconds["depth"], begun = time.perf_counter() - begun, time.perf_counter()
     scene = GaussianScene.empty(device=own[0].camera.device)
     for step, view in enumerate(measured):
         report("fuse", step, len(measured))
-        scene = fuse(scene, view, observed=True, step=step, config=config.fuse)
+        earlier = measured[max(0, step - EARLIER_VIEWS) : step]
+        scene = observe(scene, view, earlier, step=step, config=config.fuse)
     seconds["fuse"], begun = time.perf_counter() - begun, time.perf_counter()
     if len(scene) == 0:
-        raise ValueError(
-            f"none of {len(own)} views gave depth by '{name}': expected texture, motion between the views and the "
-            "right cameras. Try another depth source, or look at the images."
-        )
+        reason = found.summary() or "no pixel is to be trusted. Try another depth source, or look at the images."
+        raise ValueError(f"none of {len(own)} views gave depth by '{name}': {reason}")
     history: tuple[Progress, ...] = ()
     if config.refine is not None and config.refine.steps > 0:
         refined = refine(scene, measured, config.refine, progress=refining)
         scene, history = refined.scene, refined.history
         measured = [replace(v, camera=c) for v, c in zip(measured, refined.cameras, strict=True)]
         seconds["refine"] = time.perf_counter() - begun
-    return Reconstruction(scene, measured, held_out, name, history, seconds)
+    return Reconstruction(scene, measured, held_out, name, history, seconds, found.problems, scale)
 
 
 def split(views: Sequence[View], every: int) -> tuple[list[View], list[View]]:
@@ -107,18 +111,3 @@ def _source(views: list[View], depth: str) -> str:
     if all(view.right is not None for view in views):
         return "stereo"
     return "multiview"
-
-
-def _measured(views: list[View], name: str, report: Callable[[str, int, int], None]) -> list[View]:
-    """The views with the depth and confidence of this source; multiview looks at what comes after a view, too."""
-    source, measured = depth_source(name), []
-    if name == "multiview":
-        report("depth", 0, len(views))
-        maps = multiview_depths(views)
-        return [replace(view, depth=d, confidence=c) for view, (d, c) in zip(views, maps, strict=True)]
-    for step, view in enumerate(views):
-        report("depth", step, len(views))
-        context = DepthContext(tuple(views[max(0, step - EARLIER_VIEWS) : step]))
-        depth, confidence = source([view], context)
-        measured.append(replace(view, depth=depth, confidence=confidence))
-    return measured

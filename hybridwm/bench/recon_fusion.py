@@ -19,6 +19,7 @@ from recon import DepthContext, GaussianScene, View, depth_source
 from recon.agreement import FuseConfig
 from recon.dynamic_gate import without_moving
 from recon.fuse import fuse
+from recon.observing import observe as observe_one
 from render import rasterize
 from render.transforms import invert_rigid
 
@@ -72,9 +73,10 @@ def observe(
     scene = GaussianScene.empty() if scene is None else scene
     earlier: list[View] = []
     for step, view in enumerate(views, first):
-        recalled = rasterize(scene.with_observed_share(), view.camera) if len(scene) else None
-        static = without_moving(view, recalled, earlier, config) if gate else view
-        scene = fuse(scene, static, observed=True, step=step, recalled=recalled, config=config)
+        if gate:
+            scene = observe_one(scene, view, earlier, step=step, config=config)
+        else:
+            scene = fuse(scene, view, observed=True, step=step, config=config)
         earlier = [*earlier, view][-EARLIER:]
     return scene
 

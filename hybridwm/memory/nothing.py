@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,14 @@ class NothingMemory:
         return Recalled()
 
     def observe(
-        self, state: None, view: View, *, observed: bool, step: int, recalled: Recalled | None
+        self,
+        state: None,
+        view: View,
+        *,
+        observed: bool,
+        step: int,
+        recalled: Recalled | None,
+        earlier: Sequence[View] = (),
     ) -> None:
         return None
 

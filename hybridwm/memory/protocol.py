@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from recon import GaussianScene, View
@@ -30,8 +31,18 @@ class Memory(Protocol):
         """What is known from the camera (the left eye; the right one is `baseline` metres along its +x)."""
         ...
 
-    def observe(self, state: Any, view: View, *, observed: bool, step: int, recalled: Recalled | None) -> Any:
-        """The state after a view; `recalled` is what was known from its camera, when that is at hand."""
+    def observe(
+        self,
+        state: Any,
+        view: View,
+        *,
+        observed: bool,
+        step: int,
+        recalled: Recalled | None,
+        earlier: Sequence[View] = (),
+    ) -> Any:
+        """The state after a view; `recalled` is what was known from its camera, when that is at hand; `earlier`: the
+        measured views before it, by which what moves is told."""
         ...
 
     def scene(self, state: Any) -> GaussianScene | None:

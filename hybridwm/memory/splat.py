@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recon import GaussianScene, View
-from recon.fuse import FuseConfig, fuse
+from recon.agreement import FuseConfig
+from recon.observing import observe
 from render import Camera, rasterize
 
 from ..core.conditioning import Recalled
@@ -36,10 +38,19 @@ class SplatMemory:
         return Recalled(tuple(rasterize(gaussians, eye) for eye in cameras))
 
     def observe(
-        self, state: GaussianScene, view: View, *, observed: bool, step: int, recalled: Recalled | None
+        self,
+        state: GaussianScene,
+        view: View,
+        *,
+        observed: bool,
+        step: int,
+        recalled: Recalled | None,
+        earlier: Sequence[View] = (),
     ) -> GaussianScene:
         known = recalled.renders[0] if recalled is not None and recalled.renders else None
-        return fuse(state, view, observed=observed, step=step, recalled=known, config=self.fuse_config)
+        return observe(
+            state, view, earlier, step=step, observed=observed, recalled=known, config=self.fuse_config
+        )
 
     def scene(self, state: GaussianScene) -> GaussianScene:
         return state

@@ -144,9 +144,19 @@ def test_reconstruct_names_what_is_missing(plane_view):
 def test_degenerate_views_give_an_empty_scene(plane_view):
     view = plane_view()
     grey = torch.full_like(view.image, 0.5)
-    assert len(reconstruct([replace(view, image=grey, right=grey)])) == 0
-    assert len(reconstruct([replace(view, right=view.image)])) == 0
-    assert len(reconstruct([view], depth="multiview")) == 0
+    with pytest.warns(UserWarning, match="no texture"):
+        assert len(reconstruct([replace(view, image=grey, right=grey)])) == 0
+    with pytest.warns(UserWarning, match="identical frames"):
+        assert len(reconstruct([replace(view, right=view.image)])) == 0
+    with pytest.warns(UserWarning, match="no other view"):
+        assert len(reconstruct([view], depth="multiview")) == 0
+
+
+def test_files_in_the_wrong_order_are_no_scene(pair):
+    _, left, right = pair
+    with pytest.warns(UserWarning, match=r"left.png: swapped eyes.*Exchange"):
+        scene, view = reconstruct_pair(right, left, focal=40.0, baseline=0.3)
+    assert len(scene) == 0 and (view.depth == 0).all()
 
 
 def test_a_real_pair(shared_data, psnr):
