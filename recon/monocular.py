@@ -35,8 +35,9 @@ def monocular(folder: str | Path | None = None):
     is what there is without a folder).
 
     Depth of transformers' models is aligned to context.recalled_depth, else to plane sweep over the earlier views;
-    confidence is 1 / (1 + relative error of that fit). Metric models are taken at their word where nothing is known (confidence
-    0.5); relative ones then give depth 0. Weights are read from safetensors alone, and nothing is downloaded.
+    confidence is 1 / (1 + relative error of that fit). Metric models are taken at their word where nothing is known
+    (confidence 0.5); relative ones then give depth 0. Weights are read from safetensors alone, and nothing is
+    downloaded.
 
     Raises ImportError without transformers, FileNotFoundError and ValueError for other folders.
     """

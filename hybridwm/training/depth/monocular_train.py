@@ -47,7 +47,9 @@ def train(config: MonocularTraining, folder: Path) -> Path:
 
     def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
         batch = batch_of(sights, config, step, device)
-        return depth_loss(network(batch.image, batch.place), batch.log_depth, config.edges)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            found = network(batch.image, batch.place)
+        return depth_loss(DepthDistribution(*(one.float() for one in found)), batch.log_depth, config.edges)
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:
         return validate(network, average, held_out)[0]
