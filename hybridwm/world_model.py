@@ -85,9 +85,9 @@ class WorldModel:
             )
         if depth is not None and not memory.grounded:
             raise ValueError(f"WorldModel: this memory uses no depth; got depth={depth!r}. Pass depth=None.")
-        if depth == "stereo" and core.config.eyes != 2:
+        if depth is not None and depth.startswith(("stereo", "learned_stereo")) and core.config.eyes != 2:
             raise ValueError(
-                "WorldModel: depth='stereo' needs a binocular core; got one eye. Use 'multiview'."
+                f"WorldModel: depth={depth!r} needs a binocular core; got one eye. Use 'multiview'."
             )
         self.core = core.eval()
         self.memory = memory

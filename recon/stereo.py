@@ -7,7 +7,7 @@ measures nothing. Small images are matched at twice their size, which halves the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -32,29 +32,38 @@ LARGEST_VOLUME = 100_000_000  # pixels times disparities that are matched at onc
 BAND_OVERLAP = 32  # rows; larger images are matched in bands
 ONE_THREAD_BELOW = 2_000_000  # pixels times disparities; a second thread would only be waited for
 
+Costs = Callable[[ndarray, ndarray, int, int], ndarray]
+"""(left, right, search, threads) -> matching costs, as matching_cost.matching_costs has them."""
+
 
 def stereo_depth(
-    views: Sequence[View], context: DepthContext | None = None, *, max_disparity: int | None = None
+    views: Sequence[View],
+    context: DepthContext | None = None,
+    *,
+    max_disparity: int | None = None,
+    costs: Costs = matching_costs,
+    name: str = "stereo",
 ) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of the newest view, from its two eyes.
 
     depth = focal * baseline / (disparity + disparity_offset). Never reads View.depth. `max_disparity` in
-    pixels is the search range (default: by the image's width). A pair without texture, with a zero baseline, with
-    swapped eyes or with rows that do not match gives zero depth; `stereo_checks.check_pair` says which it is.
+    pixels is the search range (default: by the image's width); `costs` compares the eyes; `name` is what errors call
+    this source. A pair without texture, with a zero baseline, with swapped eyes or with rows that do not match gives
+    zero depth; `stereo_checks.check_pair` says which it is.
     Raises ValueError when the newest view has no right eye or the images are not finite.
     """
     if not views:
-        raise ValueError("depth source 'stereo' needs at least one view; got none.")
+        raise ValueError(f"depth source '{name}' needs at least one view; got none.")
     view = views[-1]
     if view.right is None or view.baseline is None:
         raise ValueError(
-            "depth source 'stereo' needs View.right and View.baseline; got none. "
+            f"depth source '{name}' needs View.right and View.baseline; got none. "
             "Pass the right eye, or use depth='multiview' or 'truth'."
         )
     if not (math.isfinite(view.baseline) and view.baseline >= 0):
         raise ValueError(f"View.baseline must be finite metres >= 0; got {view.baseline}. Are left and right swapped?")
     left, right = _numpy(view.image, "image"), _numpy(view.right, "right")
-    disparity, confidence = match(left, right, max_disparity)
+    disparity, confidence = match(left, right, max_disparity, costs)
     if view.baseline == 0 or (
         (confidence >= MEASURED).mean() < SUSPECT_BELOW
         and not check_images(left, right, max_disparity or default_max_disparity(view.width)).ok
@@ -71,7 +80,9 @@ def default_max_disparity(width: int) -> int:
     return max(16, round(max(width / 6, min(width / 2, 64))))
 
 
-def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tuple[ndarray, ndarray]:
+def match(
+    left: ndarray, right: ndarray, max_disparity: int | None = None, costs: Costs = matching_costs
+) -> tuple[ndarray, ndarray]:
     """Disparity [H, W] float32 in pixels (dense) and confidence [H, W] in 0..1 of two float images [H, W, 3].
 
     Confidence is the share of such pixels that are right within a pixel. It stays below LEAST_CONFIDENCE where
@@ -88,37 +99,38 @@ def match(left: ndarray, right: ndarray, max_disparity: int | None = None) -> tu
     search = default_max_disparity(width) if max_disparity is None else max(1, int(max_disparity))
     left8, right8 = _bytes(left), _bytes(right)
     if width >= UPSAMPLED_BELOW:
-        return _match_bands(left8, right8, search)
+        return _match_bands(left8, right8, search, costs)
     size = (2 * width, 2 * height)
     fine = _match_bands(
         cv2.resize(left8, size, interpolation=cv2.INTER_CUBIC),
         cv2.resize(right8, size, interpolation=cv2.INTER_CUBIC),
         2 * search,
+        costs,
     )
     disparity, confidence = (values.reshape(height, 2, width, 2).transpose(1, 3, 0, 2) for values in fine)
     measured = (confidence >= LEAST_CONFIDENCE).sum((0, 1)) >= 3
     return disparity.mean((0, 1)) / 2, np.where(measured, confidence.mean((0, 1)), confidence.min((0, 1)))
 
 
-def _match_bands(left: ndarray, right: ndarray, search: int) -> tuple[ndarray, ndarray]:
+def _match_bands(left: ndarray, right: ndarray, search: int, costs: Costs) -> tuple[ndarray, ndarray]:
     """As match, of uint8 images, in bands of rows when all at once would take too much memory."""
     height, width = left.shape[:2]
     rows = max(BAND_OVERLAP, LARGEST_VOLUME // (width * search) - 2 * BAND_OVERLAP)
     if height <= rows + 2 * BAND_OVERLAP:
-        return _match(left, right, search)
+        return _match(left, right, search, costs)
     parts = []
     for first in range(0, height, rows):
         start, end = max(0, first - BAND_OVERLAP), min(height, first + rows + BAND_OVERLAP)
-        band = _match(left[start:end], right[start:end], search)
+        band = _match(left[start:end], right[start:end], search, costs)
         parts.append([values[first - start : first - start + rows] for values in band])
     disparity, confidence = (np.concatenate(values) for values in zip(*parts, strict=True))
     return disparity[:height], confidence[:height]
 
 
-def _match(left: ndarray, right: ndarray, search: int) -> tuple[ndarray, ndarray]:
+def _match(left: ndarray, right: ndarray, search: int, costs: Costs) -> tuple[ndarray, ndarray]:
     threads = 1 if left.shape[0] * left.shape[1] * search < ONE_THREAD_BELOW else 2
     grey = cv2.cvtColor(left, cv2.COLOR_RGB2GRAY)
-    winners = semi_global(matching_costs(left, right, search, threads), grey, search, threads)
+    winners = semi_global(costs(left, right, search, threads), grey, search, threads)
     seen = seen_by_both(winners.disparity, winners.from_right)
     disparity = refine(winners.disparity, seen, left, threads)
     return disparity, confidence_of(winners, disparity, seen, grey, cv2.cvtColor(right, cv2.COLOR_RGB2GRAY))

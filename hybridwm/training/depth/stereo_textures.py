@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SIDE = 320  # pixels of a texture
+SIDE = 256  # pixels of a texture
 
 
 def texture(rng: np.random.Generator) -> Float[Tensor, "3 T T"]:
@@ -23,11 +23,12 @@ def texture(rng: np.random.Generator) -> Float[Tensor, "3 T T"]:
 
 def smooth_noise(rng: np.random.Generator, cell: int, side: int = SIDE) -> Float[Tensor, "T T"]:
     """Noise of one octave in 0..1, whose cells are `cell` pixels wide."""
-    count = side // cell + 3
+    count = -(-side // cell) + 1
     coarse = torch.from_numpy(rng.random((1, 1, count, count), dtype=np.float32))
-    fine = torch.nn.functional.interpolate(coarse, scale_factor=float(cell), mode="bicubic")[0, 0]
-    y, x = rng.integers(0, fine.shape[0] - side + 1, 2)
-    return fine[y : y + side, x : x + side].clamp(0, 1)
+    if cell == 1:
+        return coarse[0, 0, :side, :side]
+    fine = torch.nn.functional.interpolate(coarse, scale_factor=float(cell), mode="bilinear")[0, 0]
+    return fine[cell // 2 : cell // 2 + side, cell // 2 : cell // 2 + side]
 
 
 def _noise(rng: np.random.Generator, finest: int) -> Tensor:

@@ -83,7 +83,8 @@ def loss(network: StereoNetwork, batch: StereoBatch, search: int) -> tuple[Tenso
     it; and the share of those pixels, in %, whose likeliest disparity is off by more than a pixel."""
     device = next(network.parameters()).device
     left, right, disparity = (x.to(device) for x in (batch.left, batch.right, batch.disparity))
-    both = network(torch.cat([left, right]))
+    with torch.autocast(device.type, torch.bfloat16):
+        both = network(torch.cat([left, right]))
     likeness = similarities(both[: len(left)], both[len(left) :], search)
     columns = torch.arange(disparity.shape[2], device=device)
     known = (disparity > 0) & (disparity < search - 1) & (disparity <= columns)
