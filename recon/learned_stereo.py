@@ -25,6 +25,7 @@ from .view import DepthContext, View
 
 PACKAGED = Path(__file__).parent / "networks"
 DEFAULT = "stereo-rooms"
+ROWS = 64  # of an image that the network looks at together
 
 
 def learned_stereo_depth(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
@@ -59,10 +60,17 @@ def network_costs(network: StereoNetwork) -> Costs:
     @torch.inference_mode()
     def costs(left: ndarray, right: ndarray, search: int, threads: int = 2) -> ndarray:
         eyes = torch.from_numpy(np.stack([left, right])).permute(0, 3, 1, 2).float() / 255
-        ours, theirs = (network(eye[None])[0].numpy() for eye in eyes)
+        ours, theirs = (_in_strips(network, eye) for eye in eyes)
         return descriptor_costs(ours, theirs, search, threads)
 
     return costs
+
+
+def _in_strips(network: StereoNetwork, image: Tensor) -> ndarray:
+    """Descriptors [C, H, W] of an image [3, H, W], by a few rows at a time, which stay in a core's cache."""
+    prepared, around = network.prepare(image[None]), 2 * network.margin
+    strips = [network.describe(prepared[:, :, top : top + ROWS + around])[0] for top in range(0, image.shape[1], ROWS)]
+    return torch.cat(strips, 1).numpy()
 
 
 @functools.lru_cache(maxsize=2)

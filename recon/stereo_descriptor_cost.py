@@ -42,15 +42,15 @@ def descriptor_costs(left: ndarray, right: ndarray, search: int, threads: int = 
 
     def compare(thread: int) -> None:
         flat = ours.reshape(-1), theirs.reshape(-1)
-        _compare(*flat, channels, width, depth, costs, bands[thread], bands[thread + 1])
+        _compare(*flat, channels, width, depth, SLOPE, costs, bands[thread], bands[thread + 1])
 
     run(threads, compare)
     return costs.reshape(height, width, depth)
 
 
 @kernel
-def _compare(ours, theirs, channels, width, depth, costs, first, last):
-    one, none, cap, slope = all_shorts(UNIT * UNIT), all_shorts(0), all_shorts(LARGEST_COST), all_shorts(SLOPE)
+def _compare(ours, theirs, channels, width, depth, slope, costs, first, last):
+    one, none, cap, steep = all_shorts(UNIT * UNIT), all_shorts(0), all_shorts(LARGEST_COST), all_shorts(slope)
     row = width + depth
     for y in range(first, last):
         for x in range(width):
@@ -64,6 +64,6 @@ def _compare(ours, theirs, channels, width, depth, costs, first, last):
                     likeness = likeness + here * load_shorts(theirs, opposite + c * row + d)
                 # by 64 first, so that the product stays a short
                 unlike = shift_right(larger(one - likeness, none), 6)
-                store_bytes(costs, pixel * depth + d, smaller(shift_right(unlike * slope, SLOPE_SHIFT), cap))
+                store_bytes(costs, pixel * depth + d, smaller(shift_right(unlike * steep, SLOPE_SHIFT), cap))
             for d in range(inside, depth):
                 costs[pixel * depth + d] = OUTSIDE

@@ -35,15 +35,27 @@ class StereoNetwork(nn.Module):
         self.log_sharpness = nn.Parameter(torch.tensor(2.5))
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C H W"]:
-        """Each image is first brought to zero mean and unit contrast, so that exposure tells nothing."""
+        return self.describe(self.prepare(images))
+
+    def prepare(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 h w"]:
+        """Each image at zero mean and unit contrast, so that exposure tells nothing, with `margin` pixels about it."""
         mean = images.mean((1, 2, 3), keepdim=True)
         spread = (images - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
         x = (images - mean) / (spread + LEAST_CONTRAST)
-        x = nn.functional.pad(x, [len(self.layers)] * 4, mode="replicate")
-        x = x.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
+        x = nn.functional.pad(x, [self.margin] * 4, mode="replicate")
+        return x.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
+
+    def describe(self, prepared: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
+        """Descriptors of what `prepare` gave, or of any rows of it: `margin` fewer on every side."""
+        x = prepared
         for i, layer in enumerate(self.layers):
             x = layer(x if i == 0 else x.relu())
         return nn.functional.normalize(x.float(), dim=1, eps=1e-6)
+
+    @property
+    def margin(self) -> int:
+        """Pixels about a pixel that its descriptor sees."""
+        return len(self.layers)
 
     @property
     def sharpness(self) -> Tensor:

@@ -39,6 +39,14 @@ def test_a_pixel_s_descriptor_sees_its_patch_alone_and_moves_with_it(network):
     assert not changed.any()
 
 
+def test_strips_of_an_image_are_as_the_whole(network, monkeypatch):
+    image = np.random.default_rng(1).integers(0, 255, (23, 30, 3), dtype=np.uint8)
+    whole = network_costs(network)(image, np.roll(image, -3, 1), 16)
+    monkeypatch.setattr("recon.learned_stereo.ROWS", 5)
+    strips = network_costs(network)(image, np.roll(image, -3, 1), 16)
+    assert np.abs(whole.astype(int) - strips).max() <= 1
+
+
 def test_exposure_tells_nothing(network):
     image = torch.rand(1, 3, 16, 20) * 0.5
     assert (network(image) * network(1.7 * image + 0.1)).sum(1).min() > 0.999

@@ -165,11 +165,11 @@ def _visible(left: Tensor, right: Tensor) -> Tensor:
 
 def _enlarged(left: Tensor, right: Tensor, disparity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Both images at twice the size, as recon.stereo.match enlarges small ones."""
-    images = [
+    left, right = (
         torch.nn.functional.interpolate(_eight_bits(image)[None], scale_factor=2, mode="bicubic")[0]
         for image in (left, right)
-    ]
-    return *images, 2 * disparity.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    )
+    return left, right, 2 * disparity.repeat_interleave(2, 0).repeat_interleave(2, 1)
 
 
 def _eight_bits(image: Tensor) -> Tensor:
@@ -180,4 +180,5 @@ def _stacked(made: list[tuple[Tensor, Tensor, Tensor]], search: int | None = Non
     left, right, disparity = (torch.stack(values) for values in zip(*made, strict=True))
     if search is not None:
         disparity = torch.where(disparity < search - 1, disparity, torch.zeros(()))
-    return StereoPairs(*((image.clamp(0, 1) * 255).round().to(torch.uint8) for image in (left, right)), disparity)
+    left, right = ((image.clamp(0, 1) * 255).round().to(torch.uint8) for image in (left, right))
+    return StereoPairs(left, right, disparity)

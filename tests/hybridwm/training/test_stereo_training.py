@@ -80,7 +80,7 @@ def test_eyes_are_filmed_apart():
     pairs = [as_filmed(image, image, torch.Generator().manual_seed(seed)) for seed in range(20)]
     apart = [float((left - right).abs().mean()) for left, right in pairs]
     assert max(apart) > 0.03 and min(apart) < 0.02
-    assert all(0 <= eye.min() and eye.max() <= 1 for pair in pairs for eye in pair)
+    assert all(eye.min() >= 0 and eye.max() <= 1 for pair in pairs for eye in pair)
 
 
 def test_what_is_taught_as_true_is_about_the_true_disparity():
