@@ -9,6 +9,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from .learned_monocular import learned_monocular_depth
 from .monocular import monocular
 from .multiview import multiview_depth
 from .perturbed import constant, noisy, scaled, shuffled_depth
@@ -24,12 +25,13 @@ class DepthSource(Protocol):
     def __call__(self, views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]: ...
 
 
-DepthSourceName = Literal["stereo", "truth", "multiview", "shuffled"]
+DepthSourceName = Literal["stereo", "truth", "multiview", "monocular", "shuffled"]
 
 DEPTH_SOURCES: dict[str, DepthSource] = {
     "stereo": stereo_depth,
     "truth": truth_depth,
     "multiview": multiview_depth,
+    "monocular": learned_monocular_depth,
     "shuffled": shuffled_depth,
 }
 assert tuple(DEPTH_SOURCES) == get_args(DepthSourceName)
@@ -45,7 +47,7 @@ def depth_source(name: str) -> DepthSource:
     """The function (views, context=None) -> (depth [H, W] metres, confidence [H, W] 0..1) of the newest view.
 
     name: one of DEPTH_SOURCES; one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)"; or
-    "monocular(FOLDER)", with a local folder of a pretrained depth model (see recon.monocular).
+    "monocular(FOLDER)", with a local folder of a depth model of transformers or trained here (see recon.monocular).
     views: newest last; context: a DepthContext or None. Raises ValueError for an unknown name.
     """
     if name in DEPTH_SOURCES:

@@ -49,6 +49,8 @@ class MonocularTraining:
 
     network: Literal["monocular"] = "monocular"
     name: str = "monocular-rooms"
+    initial: str = ""
+    """Weights to begin with: a packaged name, a folder or a file; empty: random ones. The core must be equal."""
     core: MonocularConfig = field(default_factory=MonocularConfig)
     sights: SightsConfig = field(default_factory=SightsConfig)
     seed: int = 0

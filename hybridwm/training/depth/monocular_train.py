@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from recon.networks.monocular_unet import CANONICAL_FOCAL, DepthDistribution, MonocularUNet, pixel_places
-from recon.networks.monocular_weights import RIGHT, save_monocular
+from recon.networks.monocular_weights import PACKAGED, RIGHT, load_monocular, save_monocular
+from recon.networks.weights_file import find_weights
 
 from ...worlds.rooms.collision import generator
 from ..loop import device_of, optimise
@@ -44,6 +46,12 @@ def train(config: MonocularTraining, folder: Path) -> Path:
 
     torch.manual_seed(config.seed)
     network = MonocularUNet(config.core).to(device)
+    earlier: dict[str, Any] = {}
+    if config.initial:
+        file = find_weights(config.initial, PACKAGED)
+        network.load_state_dict(load_monocular(file).state_dict())
+        network.widening.fill_(1.0)  # of the weights as they were
+        earlier = json.loads(file.with_suffix(".json").read_text())["card"]
 
     def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
         batch = batch_of(sights, config, step, device)
@@ -58,10 +66,11 @@ def train(config: MonocularTraining, folder: Path) -> Path:
     final, widening = validate(network, trained.average, held_out)
     first = config.sights.first_seed
     card = {
+        "initial": earlier or "random",
         "training_seeds": [first, first + config.sights.rooms - 1],
         "validation_seeds": [first + config.sights.rooms, first + config.sights.rooms + config.sights.validation - 1],
         "images": len(sights),
-        "seconds_making_images": round(making, 1),
+        "seconds_making_or_reading_images": round(making, 1),
         "widening": widening,
         "validation_at_the_end": final,
         **trained.card,
