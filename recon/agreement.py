@@ -16,6 +16,7 @@ from .scene import GaussianScene
 from .view import View
 
 NEAR = 1e-3  # metres; what is closer to the camera is not compared
+MOST_SLANT = 1.1  # by which a pixel's surface may be farther away at the Gaussian's own place in it
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class FuseConfig:
 
 
 class Seen(NamedTuple):
-    """The Gaussians whose centre falls in the image: index, pixel, position, depth, middle one of the scales;
-    and the surface that the view measured there: depth, confidence, trust (also in pixels that seem to float between
-    two surfaces, as those of a floor seen at a grazing angle do: enough to carve by), tolerance in metres."""
+    """inside: whose centre falls in the image. Of those that are not hidden far behind what the view measured: index,
+    pixel, position, depth, middle one of the scales; and the surface that the view measured there: depth, confidence,
+    trust (also in pixels that seem to float between two surfaces, as those of a floor seen at a grazing angle do:
+    enough to carve by), tolerance in metres."""
 
+    inside: Bool[Tensor, "N"]
     index: Int[Tensor, "M"]
     pixel: Int[Tensor, "M"]
     uv: Float[Tensor, "M 2"]
@@ -72,17 +75,24 @@ def see(
 ) -> Seen:
     assert view.depth is not None
     camera, width, height = view.camera, view.width, view.height
+    # what is behind all that is measured around it is hidden, at any tolerance (fuse looks at two) and slant
+    hidden = 1.01 * MOST_SLANT * (1 + 2 * config.max_tolerance) * pool(view.depth)
     # every Gaussian passes here: rows of x, y, z, and a frustum that is tested without dividing
-    x, y, z = (camera.w2c[:3, :3] @ scene.gaussians.means.T + camera.w2c[:3, 3:]).unbind(0)
+    x, y, z = torch.addmm(camera.w2c[:3, 3:], camera.w2c[:3, :3], scene.gaussians.means.T).unbind(0)
     fx, fy, cx, cy = (float(camera.K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     u, v = fx * x + cx * z, fy * y + cy * z
     inside = (z > NEAR) & (u >= 0) & (u < width * z) & (v >= 0) & (v < height * z)
-    index = inside.nonzero().squeeze(1)
-    z = z[index]
-    uv = torch.stack([u[index], v[index]], dim=1) / z[:, None]
-    column = uv[:, 0].long().clamp(max=width - 1)
-    row = uv[:, 1].long().clamp(max=height - 1)
+    index = (inside & (z <= hidden.max())).nonzero().squeeze(1)
+    u, v, z = (values.index_select(0, index) for values in (u, v, z))
+    column = (u / z).long().clamp(max=width - 1)
+    row = (v / z).long().clamp(max=height - 1)
     pixel = row * width + column
+    depth = view.depth.flatten().index_select(0, pixel)
+    near = ((depth > 0) & (z <= hidden.flatten().index_select(0, pixel))).nonzero().squeeze(1)
+    index, u, v, z, column, row, pixel, depth = (
+        values.index_select(0, near) for values in (index, u, v, z, column, row, pixel, depth)
+    )
+    uv = torch.stack([u, v], dim=1) / z[:, None]
 
     # the view's surface at the Gaussian's own position inside the pixel: the tangent plane, cut by its ray
     normal = (normals.reshape(-1, 3) @ camera.w2c[:3, :3].T)[pixel]
@@ -91,8 +101,8 @@ def see(
     own = (uv - principal) / focal
     facing = (normal[:, :2] * own).sum(1) + normal[:, 2]
     facing_centre = (normal[:, :2] * centre).sum(1) + normal[:, 2]
-    ratio = torch.where(facing.abs() > 0.05, facing_centre / facing, torch.ones_like(facing)).clamp(0.9, 1.1)
-    surface = view.depth.flatten()[pixel] * ratio
+    ratio = torch.where(facing.abs() > 0.05, facing_centre / facing, torch.ones_like(facing))
+    surface = depth * ratio.clamp(2 - MOST_SLANT, MOST_SLANT)
 
     measured = (view.depth > 0).to(z.dtype)
     trust = (measured if view.confidence is None else view.confidence * measured).flatten()[pixel]
@@ -100,7 +110,7 @@ def see(
     tolerance = tolerance_share(torch.minimum(trust, scene.confidence[index]), config) * surface
     scales = scene.gaussians.scales[index]
     width_in_plane = scales.sum(1) - scales.amax(1) - scales.amin(1)
-    return Seen(index, pixel, uv, z, width_in_plane, surface, confidence, trust, tolerance)
+    return Seen(inside, index, pixel, uv, z, width_in_plane, surface, confidence, trust, tolerance)
 
 
 def judge(
@@ -136,11 +146,9 @@ def judge(
         gone = imagined & (refuted | (replaced & unobserved))
     survivors = torch.ones(len(scene), dtype=torch.bool, device=scene.device)
     survivors[seen.index[gone]] = False
-    in_view = torch.zeros_like(survivors)
-    in_view[seen.index] = True
     reopened = torch.zeros_like(view.depth).flatten()
     reopened[seen.pixel[gone]] = 1
-    return Verdict(survivors, in_view, agrees & ~gone, refuted, pool(reopened.reshape(view.depth.shape)) > 0)
+    return Verdict(survivors, seen.inside, agrees & ~gone, refuted, pool(reopened.reshape(view.depth.shape)) > 0)
 
 
 def tolerance_share(confidence: Float[Tensor, "*S"], config: FuseConfig) -> Float[Tensor, "*S"]:

@@ -24,6 +24,8 @@ from .lift import PIXEL_SIGMA, lift_pixels, trusted_pixels
 from .scene import GaussianScene
 from .view import View
 
+LOOKS_OTHER = 0.1  # difference of colour from which a surface that is known was sampled too coarsely
+
 
 def fuse(
     scene: GaussianScene,
@@ -157,12 +159,12 @@ def _unexplained(
         # a surface that is known is added again only well in front of it: between lies what noise makes
         known = -pool(-torch.where(recalled.depth > 0, recalled.depth, torch.inf))
         in_front = depth < known - config.refute_margin * limit
-        # or where it was sampled so coarsely that no Gaussian is near
+        # or where it was sampled so coarsely that no Gaussian is near, and looks it
         close = (seen.depth - seen.surface).abs() <= 2 * seen.tolerance
         near = torch.zeros_like(depth).flatten()
         near[seen.pixel[close]] = 1
         coarse = (pool(near.reshape(shape)) == 0) & ((recalled.depth - depth).abs() <= limit)
-        coarse &= trust >= config.refute_confidence
+        coarse &= (trust >= config.refute_confidence) & ((recalled.rgb - view.image).abs().amax(-1) > LOOKS_OTHER)
         wanted = (~around & (blind | in_front | coarse | verdict.reopened)) | (~here & blind)
     else:
         blind = recalled.alpha < config.blind_below

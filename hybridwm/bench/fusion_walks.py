@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recon import View
-from render.geometry import unproject
+from render.geometry import project, unproject
 
 from ..actions.walker import TURN, Walker
 from ..worlds.rooms.collision import sample_free_pose
@@ -23,6 +23,7 @@ from ..worlds.rooms.simulation import see
 from ..worlds.rooms.walkers import walk
 
 Path = Float[Tensor, "T 4 4"]
+ON_GROUND = 0.1  # share of the distance by which a point may be off a surface that it counts as part of
 BALL_MATERIAL = 8  # of the room's table: a piece of furniture's
 
 
@@ -96,6 +97,20 @@ def views_along(rooms: RoomBatch, path: Path, rig: RoomsRig | None = None) -> It
     rig = rig or RoomsRig()
     for w2c in path:
         yield see(rooms, w2c[None], rig).view(0, rig)
+
+
+def on_ground(points: Float[Tensor, "N 3"], views: Sequence[View]) -> Bool[Tensor, "N"]:
+    """Points that lie on a surface that one of the views has depth of, within ON_GROUND of the distance."""
+    found = torch.zeros(len(points), dtype=torch.bool)
+    for view in views:
+        assert view.depth is not None
+        uv, z = project(points, view.camera)
+        u, v = uv.floor().unbind(1)
+        inside = (z > 0) & (u >= 0) & (v >= 0) & (u < view.width) & (v < view.height)
+        pixel = torch.where(inside, v * view.width + u, 0).long()
+        surface = view.depth.flatten()[pixel]
+        found |= inside & (surface > 0) & ((surface - z).abs() <= ON_GROUND * z)
+    return found
 
 
 def in_ball(

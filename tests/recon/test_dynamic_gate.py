@@ -117,4 +117,12 @@ def test_without_carving_an_object_that_was_taken_away_stays():
 
 @pytest.mark.parametrize("measured", [stereo, noisy(0.02)], ids=["stereo", "noise"])
 def test_known_ground_adds_next_to_nothing(measured):
-    assert known_ground(SEED, measured, steps=48, lap=16) <= 0.03
+    added = known_ground(SEED, measured, steps=48, lap=16)
+    assert added.all <= 0.03 and added.on_new_ground <= 0.001
+
+
+def test_laps_beside_the_first_add_new_ground_and_little_else():
+    added = known_ground(SEED, noisy(0.0), steps=32, lap=16, beside=0.02)
+    assert 0 < added.on_new_ground < added.all
+    far = known_ground(SEED, noisy(0.0), steps=32, lap=16, beside=0.15)
+    assert far.on_new_ground > 0.1 and far.on_new_ground > 0.5 * far.all, "other places have new ground"

@@ -246,3 +246,18 @@ def test_noise_on_a_known_surface_adds_nothing_and_a_step_in_front_of_it_does(sc
     nearer[20:30, 20:30] *= 0.8
     grown = fuse(scene, replace(wall, depth=nearer), observed=True, step=1)
     assert len(grown) - len(scene) >= 60
+
+
+@pytest.mark.parametrize("observed", [True, False])
+def test_what_is_hidden_far_behind_neither_changes_nor_is_changed(plane_view, scene, wall, observed):
+    """As does the control, a floater in front, when what is seen is compared with the view."""
+    hidden = fuse(GaussianScene.empty(), trusted(plane_view((((0.0, 0.0, 1.0), 9.0),), seed=2)), observed=True, step=0)
+    both = GaussianScene.cat([scene, hidden])
+    recalled = rasterize(scene.with_observed_share(), wall.camera)
+    view = replace(wall, depth=1.02 * wall.depth)
+    alone = fuse(scene, view, observed=observed, step=1, recalled=recalled)
+    after = fuse(both, view, observed=observed, step=1, recalled=recalled)
+    assert same(after[: len(alone)], alone) and same(after[len(alone) :], hidden)
+    floater = fuse(GaussianScene.empty(), trusted(plane_view((NEARER,), seed=5)), observed=True, step=0)
+    after = fuse(GaussianScene.cat([scene, floater]), wall, observed=True, step=1, recalled=recalled)
+    assert len(after) == len(scene)
