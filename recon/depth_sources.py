@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from torch import Tensor
 
 from .learned_monocular import learned_monocular_depth
+from .learned_stereo import learned_stereo, learned_stereo_depth
 from .monocular import monocular
 from .multiview import multiview_depth
 from .perturbed import constant, noisy, scaled, shuffled_depth
@@ -25,10 +26,11 @@ class DepthSource(Protocol):
     def __call__(self, views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]: ...
 
 
-DepthSourceName = Literal["stereo", "truth", "multiview", "monocular", "shuffled"]
+DepthSourceName = Literal["stereo", "learned_stereo", "truth", "multiview", "monocular", "shuffled"]
 
 DEPTH_SOURCES: dict[str, DepthSource] = {
     "stereo": stereo_depth,
+    "learned_stereo": learned_stereo_depth,
     "truth": truth_depth,
     "multiview": multiview_depth,
     "monocular": learned_monocular_depth,
@@ -39,6 +41,8 @@ assert tuple(DEPTH_SOURCES) == get_args(DepthSourceName)
 # Named with a number: "noisy(0.05)" is off by 5 %, "scaled(0.8)" a fifth too near, "constant(2)" a wall 2 m ahead.
 WITH_A_NUMBER: dict[str, Callable[[float], DepthSource]] = {"noisy": noisy, "scaled": scaled, "constant": constant}
 
+WITH_A_FOLDER = ("learned_stereo(FOLDER)", "monocular(FOLDER)")
+
 # What these say comes from View.depth, so in a dream they need an oracle.
 READ_TRUTH = {"truth", "noisy", "scaled", "shuffled"}
 
@@ -48,15 +52,18 @@ def depth_source(name: str) -> DepthSource:
 
     name: one of DEPTH_SOURCES; one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)"; or
     "monocular(FOLDER)", with a local folder of a depth model of transformers or trained here (see recon.monocular).
+    "learned_stereo(FOLDER)" names weights of one's own (see recon.learned_stereo).
     views: newest last; context: a DepthContext or None. Raises ValueError for an unknown name.
     """
     if name in DEPTH_SOURCES:
         return DEPTH_SOURCES[name]
     if name.startswith("monocular(") and name.endswith(")"):
         return monocular(name[len("monocular(") : -1])
+    if name.startswith("learned_stereo(") and name.endswith(")"):
+        return learned_stereo(name[len("learned_stereo(") : -1])
     kind, number = _split(name)
     if kind not in WITH_A_NUMBER or not math.isfinite(number):
-        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER), "monocular(FOLDER)"]
+        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER), *WITH_A_FOLDER]
         raise ValueError(f"depth source must be one of {', '.join(known)}; got {name!r}.")
     return WITH_A_NUMBER[kind](number)
 

@@ -60,8 +60,8 @@ def network_costs(network: StereoNetwork) -> Costs:
     @torch.inference_mode()
     def costs(left: ndarray, right: ndarray, search: int, threads: int = 2) -> ndarray:
         eyes = torch.from_numpy(np.stack([left, right])).permute(0, 3, 1, 2).float() / 255
-        ours, theirs = (_in_strips(network, eye) for eye in eyes)
-        return descriptor_costs(ours, theirs, search, threads)
+        descriptors = _in_strips(network, eyes[0]), _in_strips(network, eyes[1])
+        return descriptor_costs(descriptors, (left, right), search, threads)
 
     return costs
 

@@ -19,6 +19,7 @@ DOORS = {
     "av": {"render/video.py"},
     "cv2": {
         "hybridwm/bench/recon_stereo.py",
+        "hybridwm/bench/recon_stereo_pairs.py",
         "recon/features.py",
         "recon/matching_cost.py",
         "recon/readers/lens.py",

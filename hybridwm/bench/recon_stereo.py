@@ -1,4 +1,4 @@
-"""Stereo on real pairs with known disparity: ours beside OpenCV's semi-global matching alone, in turns.
+"""Stereo on real pairs and held-out rooms: ours, with learned costs, and OpenCV's semi-global matching alone, in turns.
 
 `python -m hybridwm.bench.recon_stereo DATA_FOLDER`, where DATA_FOLDER/stereo_gt holds the pairs that PAIRS names.
 Bad-n: share of pixels that are off by more than n pixels, holes filled; D1: by more than 3 pixels and 5 %.
@@ -6,13 +6,12 @@ Bad-n: share of pixels that are off by more than n pixels, holes filled; D1: by 
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import cv2
 import numpy as np
@@ -21,60 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from recon import read_calibration
+from recon.learned_stereo import learned_costs
 from recon.stereo import LEAST_CONFIDENCE, default_max_disparity, match
 from recon.stereo_refinement import fill_disparity
-from render.images import read_image
+
+from .recon_stereo_pairs import TruePair, read_true_pair, room_pair
 
 PAIRS = ("tsukuba", "cones", "motorcycle_q", "kitti2015_000046", "sceneflow_A_0032_0006")
+ROOMS = {(64, 64): 24, (320, 240): 6}  # width and height: how many
+HELD_OUT = 10_000_000  # first seed of rooms that nothing was tuned on
 DROPPED = 0.1  # the share of least confident pixels that is left out
 ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class TruePair:
-    """A rectified pair: images [H, W, 3] in 0..1, true disparity [H, W] (inf: unknown), where it is visible to both
-    eyes, and the search range in pixels, None where the data set states none."""
-
-    left: ndarray
-    right: ndarray
-    truth: ndarray
-    visible: ndarray
-    search: int | None
-
-    @property
-    def known(self) -> ndarray:
-        return np.isfinite(self.truth)
-
-
-def read_true_pair(folder: Path) -> TruePair:
-    """The pair in a folder of stereo_gt, each encoded as its SOURCE.txt says."""
-
-    def image(name: str) -> ndarray:
-        return np.asarray(read_image(folder / name))
-
-    def mask(name: str) -> ndarray:
-        return image(name)[..., 0] == 1
-
-    def integers(name: str, scale: float) -> ndarray:
-        values = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
-        if values is None:
-            raise FileNotFoundError(f"{folder / name}: no such image; expected the true disparity.")
-        values = values if values.ndim == 2 else values[..., 0]
-        return np.where(values > 0, values / scale, np.inf)
-
-    if folder.name == "motorcycle_q":
-        search = read_calibration(folder / "calib.txt").max_disparity
-        visible = mask("mask0nocc.png")
-        return TruePair(image("im0.png"), image("im1.png"), _pfm(folder / "disp0GT.pfm"), visible, search)
-    if folder.name.startswith("kitti"):
-        truth = integers("disp_occ_0.png", 256)
-        return TruePair(image("left.png"), image("right.png"), truth, np.isfinite(truth), None)
-    if folder.name.startswith("sceneflow"):
-        visible = image("occ_left.png")[..., 0] == 0
-        return TruePair(image("left.png"), image("right.png"), _pfm(folder / "disp_left.pfm"), visible, None)
-    scale, search = {"tsukuba": (16, 16), "cones": (4, 64)}[folder.name]
-    truth = np.where(mask("all.png"), integers("groundtruth.png", scale), np.inf)
-    return TruePair(image("imL.png"), image("imR.png"), truth, mask("nonocc.png"), search)
 
 
 def opencv_sgbm(left: ndarray, right: ndarray, search: int) -> tuple[ndarray, ndarray]:
@@ -136,50 +92,91 @@ def reliability(pair: TruePair, disparity: ndarray, confidence: ndarray) -> list
     return bins
 
 
+Matcher = Callable[[ndarray, ndarray, int], tuple[ndarray, ndarray]]
+"""(left, right, search) -> disparity [H, W] and confidence [H, W] (of SGBM: 1 where it measured, 0 in holes)"""
+
+
+def matchers() -> dict[str, Matcher]:
+    """Ours with its two matching costs, and the reference."""
+    learned = learned_costs("stereo-rooms")
+    return {
+        "ours": match,
+        "learned": lambda left, right, search: match(left, right, search, learned),
+        "sgbm": lambda left, right, search: _floats(*opencv_sgbm(left, right, search)),
+    }
+
+
 def measure(data_folder: str | Path) -> dict:
-    """What measure_pair says, by the name of the pair; those that are absent are left out."""
+    """What measure_pair says, by the name of the pair, and measure_rooms, by the size; absent pairs are left out."""
     folders = [Path(data_folder) / "stereo_gt" / name for name in PAIRS]
-    return {folder.name: measure_pair(folder) for folder in folders if folder.is_dir()}
+    found = {folder.name: measure_pair(folder) for folder in folders if folder.is_dir()}
+    return {**found, "rooms": measure_rooms()}
 
 
 def measure_pair(folder: Path) -> dict:
-    """{"ours", "sgbm": figures and ms, "ratio": ours / sgbm of the time, "cut_visible", "cut_all", "reliability", and,
-    where there is a calibration, "depth_error": the median relative one of the visible pixels}.
+    """{"ours", "learned", "sgbm": figures and ms, "ratio", "learned_ratio": their time / that of sgbm}.
 
-    Times are medians of ROUNDS rounds in which both take their turn.
+    Of ours and the learned one also "cut_visible", "cut_all", "reliability" and, where there is a calibration,
+    "depth_error", the median relative one of the visible pixels. Times are medians of ROUNDS rounds in turns.
     """
     pair = read_true_pair(folder)
     search = pair.search or default_max_disparity(pair.left.shape[1])
-    disparity, confidence = match(pair.left, pair.right, search)
-    ours = figures(pair, disparity, confidence >= LEAST_CONFIDENCE)
-    theirs = figures(pair, *opencv_sgbm(pair.left, pair.right, search))
+    result, contenders = {}, matchers()
+    for who, matcher in contenders.items():
+        disparity, confidence = matcher(pair.left, pair.right, search)
+        result[who] = figures(pair, disparity, confidence >= LEAST_CONFIDENCE)
+        if who == "sgbm":
+            continue
+        result[who]["cut_visible"] = confidence_cut(pair, disparity, confidence, pair.visible & pair.known)
+        result[who]["cut_all"] = confidence_cut(pair, disparity, confidence, pair.known)
+        result[who]["reliability"] = reliability(pair, disparity, confidence)
+        if (folder / "calib.txt").is_file():
+            offset = read_calibration(folder / "calib.txt").disparity_offset
+            result[who]["depth_error"] = depth_error(pair, disparity, offset)
     rounds = [
-        (
-            _seconds(lambda: match(pair.left, pair.right, search)),
-            _seconds(lambda: opencv_sgbm(pair.left, pair.right, search)),
-        )
+        [_seconds(partial(matcher, pair.left, pair.right, search)) for matcher in contenders.values()]
         for _ in range(ROUNDS)
     ]
-    ours["ms"], theirs["ms"] = (1000 * median(seconds) for seconds in zip(*rounds, strict=True))
-    visible = pair.visible & pair.known
-    result = {
-        "ours": ours,
-        "sgbm": theirs,
-        "ratio": median(a / b for a, b in rounds),
-        "cut_visible": confidence_cut(pair, disparity, confidence, visible),
-        "cut_all": confidence_cut(pair, disparity, confidence, pair.known),
-        "reliability": reliability(pair, disparity, confidence),
-    }
-    if (folder / "calib.txt").is_file():
-        offset = read_calibration(folder / "calib.txt").disparity_offset
-        relative = (pair.truth[visible] + offset) / (disparity[visible] + offset) - 1
-        result["depth_error"] = float(np.median(np.abs(relative)))
+    for who, seconds in zip(contenders, zip(*rounds, strict=True), strict=True):
+        result[who]["ms"] = 1000 * median(seconds)
+    result["ratio"] = median(ours / theirs for ours, _, theirs in rounds)
+    result["learned_ratio"] = median(learned / theirs for _, learned, theirs in rounds)
     return result
+
+
+def measure_rooms() -> dict:
+    """{"64x64", "320x240": {"ours", "learned", "sgbm": "bad1", "depth_error", and but for sgbm "reliability"}}.
+
+    Means over held-out rooms of the share of visible pixels (%) that is off by more than one, and of the median
+    relative depth error there; no matcher was tuned on them.
+    """
+    result: dict = {}
+    for (width, height), count in ROOMS.items():
+        pairs = [room_pair(HELD_OUT + i, width, height) for i in range(count)]
+        for who, matcher in matchers().items():
+            found = [matcher(pair.left, pair.right, width // 2) for pair in pairs]
+            both = [(pair, *values) for pair, values in zip(pairs, found, strict=True)]
+            row: dict = {
+                "bad1": mean(figures(pair, disparity, trust > 0)["bad1_visible"] for pair, disparity, trust in both),
+                "depth_error": mean(depth_error(pair, disparity) for pair, disparity, _ in both),
+            }
+            if who != "sgbm":
+                row["reliability"] = reliability(*_pooled(both))
+            result.setdefault(f"{width}x{height}", {})[who] = row
+    return result
+
+
+def depth_error(pair: TruePair, disparity: ndarray, offset: float = 0.0) -> float:
+    """The median relative depth error of the visible pixels; offset is added to disparities (doffs)."""
+    visible = pair.visible & pair.known
+    relative = (pair.truth[visible] + offset) / np.maximum(disparity[visible] + offset, 0.1) - 1
+    return float(np.median(np.abs(relative)))
 
 
 def main(data_folder: str) -> None:
     """Prints the tables."""
     console, results = Console(width=150), measure(data_folder)
+    rooms = results.pop("rooms")
     if not results:
         sys.exit(f"{data_folder}/stereo_gt: expected one of the folders {', '.join(PAIRS)}; found none.")
     table = Table(
@@ -187,35 +184,47 @@ def main(data_folder: str) -> None:
     )
     columns = ("bad1_visible", "bad2_visible", "EPE_visible", "bad1_all", "bad2_all", "D1", "density", "ms")
     for name, result in results.items():
-        for who in ("ours", "sgbm"):
+        for who in ("ours", "learned", "sgbm"):
             numbers = [f"{result[who][column]:.{0 if column == 'ms' else 2}f}" for column in columns]
-            cut = f"{result['cut_visible']:.0%} {result['cut_all']:.0%}" if who == "ours" else ""
+            cut = f"{result[who]['cut_visible']:.0%} {result[who]['cut_all']:.0%}" if who != "sgbm" else ""
             table.add_row(name if who == "ours" else "", who, *numbers, cut)
     console.print(table)
-    bins = Table("confidence: right within a pixel (share)", *(f"{i / 10:.1f}" for i in range(10)))
-    for name, result in results.items():
-        bins.add_row(name, *(f"{c:.2f}: {r:.2f} ({n:.0%})" if n else "" for c, r, n in result["reliability"]))
+    held_out = Table("held-out rooms", "", "bad-1", "median depth error")
+    for name, result in rooms.items():
+        for who, row in result.items():
+            held_out.add_row(name if who == "ours" else "", who, f"{row['bad1']:.2f}", f"{row['depth_error']:.2%}")
+    console.print(held_out)
+    bins = Table("confidence: right within a pixel (share)", "", *(f"{i / 10:.1f}" for i in range(10)))
+    for name, result in {**results, **rooms}.items():
+        for who in ("ours", "learned"):
+            told = result[who]["reliability"]
+            bins.add_row(name, who, *(f"{c:.2f}: {r:.2f} ({n:.0%})" if n else "" for c, r, n in told))
     console.print(bins)
     for name, result in results.items():
-        console.print(f"{name}: {result['ratio']:.2f} x the time of SGBM", end="")
-        console.print(f"; median depth error {result['depth_error']:.2%}" if "depth_error" in result else "")
+        times = f"{result['ratio']:.2f} x the time of SGBM, learned {result['learned_ratio']:.2f} x"
+        console.print(f"{name}: {times}", end="")
+        error = result["ours"].get("depth_error")
+        console.print("" if error is None else f"; median depth error {error:.2%}")
+
+
+def _floats(disparity: ndarray, measured: ndarray) -> tuple[ndarray, ndarray]:
+    return disparity, measured.astype(np.float32)
+
+
+def _pooled(found: list[tuple[TruePair, ndarray, ndarray]]) -> tuple[TruePair, ndarray, ndarray]:
+    """All pairs of one size as one."""
+    pairs = [pair for pair, _, _ in found]
+    left, right, truth, visible = (
+        np.concatenate([getattr(pair, name) for pair in pairs]) for name in ("left", "right", "truth", "visible")
+    )
+    disparity, confidence = (np.concatenate([values[i] for _, *values in found]) for i in (0, 1))
+    return TruePair(left, right, truth, visible, None), disparity, confidence
 
 
 def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _pfm(path: Path) -> ndarray:
-    """A grey PFM as float32 [H, W], its first row on top."""
-    content = path.read_bytes()
-    header = re.match(rb"Pf\s+(\d+)\s+(\d+)\s+(-?)\S+\s", content)
-    if header is None:
-        raise ValueError(f"{path}: expected a grey PFM, which begins with Pf; got {content[:8]!r}.")
-    width, height = int(header[1]), int(header[2])
-    kind = "<f4" if header[3] else ">f4"
-    return np.frombuffer(content[header.end() :], kind).reshape(height, width)[::-1].astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,18 @@ from recon.learned_stereo import network_costs
 from recon.networks.stereo_config import StereoNetworkConfig
 from recon.networks.stereo_network import OUTSIDE as BEYOND
 from recon.networks.stereo_network import StereoNetwork, similarities
-from recon.stereo_descriptor_cost import LARGEST_COST, OUTSIDE, SLOPE, SLOPE_SHIFT, UNIT, descriptor_costs
+from recon.stereo_descriptor_cost import (
+    COLOUR,
+    COLOUR_CAP,
+    COLOUR_SHIFT,
+    LARGEST_COST,
+    MOST_UNLIKE,
+    OUTSIDE,
+    SLOPE,
+    SLOPE_SHIFT,
+    UNIT,
+    descriptor_costs,
+)
 
 
 @pytest.fixture
@@ -67,14 +78,15 @@ def test_likeness_does_not_depend_on_which_eye_is_which(network):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_costs_are_those_of_the_inner_products(threads):
+def test_costs_are_those_of_the_inner_products_and_the_colours(threads):
     generator = torch.Generator().manual_seed(3)
     left, right = (
         torch.nn.functional.normalize(torch.randn(12, 7, 30, generator=generator), dim=0).numpy() for _ in range(2)
     )
     right[:, :, 10] = -left[:, :, 15]  # as unlike as can be
     right[:, :, 20] = left[:, :, 25]
-    costs = descriptor_costs(left, right, 20, threads)
+    images = tuple(np.random.default_rng(i).integers(0, 40, (7, 30, 3), dtype=np.uint8) for i in (0, 1))
+    costs = descriptor_costs((left, right), images, 20, threads)
     assert costs.shape == (7, 30, 32)
     for y in range(7):
         for x in range(30):
@@ -83,10 +95,11 @@ def test_costs_are_those_of_the_inner_products(threads):
                     assert costs[y, x, d] == OUTSIDE
                     continue
                 unlike = max(0, UNIT**2 * (1 - float(left[:, y, x] @ right[:, y, x - d]))) / 64
-                plain = min(LARGEST_COST, unlike * SLOPE / 2**SLOPE_SHIFT)
+                plain = min(MOST_UNLIKE, unlike * SLOPE / 2**SLOPE_SHIFT)
+                difference = int(np.abs(images[0][y, x].astype(int) - images[1][y, x - d]).sum())
+                plain += min(difference, COLOUR_CAP) * COLOUR >> COLOUR_SHIFT
                 assert abs(int(costs[y, x, d]) - plain) <= 1.5
-    assert (costs[:, 15, 5] == LARGEST_COST).all()
-    assert (costs[:, 25, 5] == 0).all()
+    assert costs[:, 15, 5].min() >= MOST_UNLIKE and costs.max() <= LARGEST_COST
 
 
 def test_costs_of_a_network_are_least_where_the_eyes_agree(network):

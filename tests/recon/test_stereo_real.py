@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hybridwm.bench.recon_stereo import confidence_cut, figures, opencv_sgbm, read_true_pair, reliability
+from hybridwm.bench.recon_stereo import confidence_cut, figures, opencv_sgbm, reliability
+from hybridwm.bench.recon_stereo_pairs import read_true_pair
 from recon import read_calibration
 from recon.stereo import LEAST_CONFIDENCE, default_max_disparity, match
 

@@ -48,7 +48,7 @@ def test_right_camera_lies_on_the_right(plane_view):
 
 
 def test_unknown_depth_source_lists_the_names():
-    with pytest.raises(ValueError, match="stereo, truth, multiview, shuffled, noisy.*; got 'lidar'"):
+    with pytest.raises(ValueError, match=f"{', '.join(DEPTH_SOURCES)}, noisy.*; got 'lidar'"):
         depth_source("lidar")
 
 
