@@ -28,7 +28,7 @@ from .view import DepthContext, View
 LONGEST = 4  # working sides, of the longer side of very oblong images
 SHIFT_GAIN = 0.8  # a shift is taken where the error that it leaves is smaller than this share of the scale's
 LARGEST_SHIFT = 0.3  # of the median inverse depth; a larger one bends what lies outside the known depths
-WIDEST, NARROWEST = 4.0, 0.5  # by which what is known may change how sure the network is of itself
+WIDEST = 4.0  # by which what is known may make the network less sure; never surer, as elsewhere the fit tells less
 
 
 class Guess(NamedTuple):
@@ -107,7 +107,7 @@ def aligned(guess: Guess, known: Float[Tensor, "H W"] | None) -> Guess:
     where = (known > 0) & (depth > 0)
     # the median of the absolute value of a Laplace distribution is log 2 of its scale
     surprise = ((depth[where] / known[where]).log().abs() / guess.scale[where]).median() / math.log(2)
-    return Guess(depth, guess.scale * surprise.clamp(NARROWEST, WIDEST))
+    return Guess(depth, guess.scale * surprise.clamp(1.0, WIDEST))
 
 
 def working_size(height: int, width: int, side: int) -> tuple[int, int]:

@@ -74,7 +74,7 @@ class MonocularTraining:
     checkpoint_every: int = 250
     validate_every: int = 500
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of the network's arithmetic, not of its weights: bfloat16 is faster where the processor has instructions for it."""
+    """Of the network's arithmetic, not of its weights: bfloat16 is faster where the processor can do it."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
     threads: int = 1
