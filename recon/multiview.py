@@ -36,6 +36,7 @@ COARSE_PIXELS, COARSE_SHARE, COARSE_PLANES = 6_000, 0.25, 64  # of the sweep tha
 CERTAIN = 0.1  # margin from which on a coarse depth counts for the range
 FEWEST_CERTAIN = 60  # pixels; with less the whole range is swept
 RANGE_TAILS, RANGE_SLACK = (0.01, 0.99), 1.4  # quantiles of the coarse depth, and how far the range goes beyond
+MOST_UNLIKE = 0.3  # median cost of what is seen, above which two images show different things: noise finds 0.45
 LEAST_CONFIDENCE = 0.6  # less is no measurement
 
 
@@ -87,6 +88,8 @@ def multiview_depth(
     near, far, _ = swept_range(view.camera, grey, cameras, greys, near, far)
     swept = sweep_view(view.camera, grey, cameras, greys, near, far, most)
     plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
+    if not resembling(cost):
+        return none, none.clone()
     depth = swept.depth(plane)
     confidence = confidence_alone(depth, cost, margin, swept.parallax)
     return kept(view, depth, confidence, LEAST_CONFIDENCE)
@@ -140,6 +143,12 @@ def swept_range(
         return near, far, math.sqrt(near * far)
     low, high = np.quantile(certain, RANGE_TAILS)
     return max(near, float(low) / RANGE_SLACK), min(far, float(high) * RANGE_SLACK), float(np.median(certain))
+
+
+def resembling(cost: Float32[ndarray, "H W"]) -> bool:
+    """Whether the best planes (cost 0..1, 1 where nothing is seen) make the views look alike at all."""
+    seen = cost[cost < 1]
+    return bool(seen.size) and float(np.median(seen)) <= MOST_UNLIKE
 
 
 def _shrunk(grey: Float32[ndarray, "H W"]) -> Float32[ndarray, "h w"]:

@@ -27,7 +27,8 @@ def confidence_alone(
 
 
 def features_alone(
-    depth: Float32[ndarray, "H W"], cost: Float32[ndarray, "H W"], margin: Float32[ndarray, "H W"], parallax: float
+    depth: Float32[ndarray, "H W"], cost: Float32[ndarray, "H W"], margin: Float32[ndarray, "H W"],
+    parallax: float | Float32[ndarray, "H W"],
 ) -> Float32[ndarray, "H W F"]:
     """1, the cost 0..1, the margin (saturating), and the logarithm of the pixels that 5 % of the depth make."""
     precision = np.log(np.clip(TOLERANCE * parallax / np.maximum(depth, 1e-3), 0.05, 4.0))
@@ -38,7 +39,7 @@ def confidence_confirmed(
     depth: Float32[ndarray, "H W"],
     cost: Float32[ndarray, "H W"],
     margin: Float32[ndarray, "H W"],
-    parallax: float,
+    parallax: float | Float32[ndarray, "H W"],
     agreed: Agreement,
     sources: int,
 ) -> Float32[ndarray, "H W"]:
@@ -51,7 +52,7 @@ def features_confirmed(
     depth: Float32[ndarray, "H W"],
     cost: Float32[ndarray, "H W"],
     margin: Float32[ndarray, "H W"],
-    parallax: float,
+    parallax: float | Float32[ndarray, "H W"],
     agreed: Agreement,
     sources: int,
 ) -> Float32[ndarray, "H W F"]:

@@ -1,7 +1,7 @@
 """Depth of every view of a sequence from the views before and after it, each view's confirmed by its neighbours'.
 
-Two passes: a sweep for each view; then again with the votes of the neighbours' depth among the costs, which carries
-depth into what one view alone cannot tell. What other views agree on is kept.
+A sweep for each view; then again with the votes of the neighbours' depth among the costs, which carries depth into what
+one view alone cannot tell; then slanted planes, drawn to the neighbours' depth. What other views agree on is kept.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from torch import Tensor
 from render.camera import Camera
 
 from .consistency import Agreement, agreement
-from .multiview import CERTAIN, FAR, MOST_PIXELS, NEAR, Swept, kept, sweep_view, swept_range
+from .multiview import CERTAIN, FAR, MOST_PIXELS, NEAR, SHARE, Swept, kept, resembling, sweep_view, swept_range
 from .multiview_cameras import settle_cameras
 from .multiview_confidence import confidence_confirmed
-from .multiview_sources import choose_sources, small_grey, working_size
+from .multiview_planes import slanted_depth
+from .multiview_sources import choose_sources, gathered, small_grey, working_size
 from .sweep_aggregation import aggregate, winner
 from .sweep_votes import vote
 from .view import View
@@ -33,6 +34,7 @@ LEAST_TOLD = 0.02  # of a view's pixels, whose depth its images tell by themselv
 COARSE_SOURCES = 4  # of the sweep that finds each view's range
 TRUSTED_BY = 3  # views that agree, for a full vote
 KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
+SLANTED_SOURCES, SLANTED_RADIUS = 8, 2  # the best ones; pixels
 LEAST_CONFIDENCE = 0.65  # less is no measurement
 
 
@@ -47,7 +49,7 @@ class _Measured:
     depth: Float32[ndarray, "H W"]
     cost: Float32[ndarray, "H W"]
     margin: Float32[ndarray, "H W"]
-    parallax: float
+    parallax: float | Float32[ndarray, "H W"]  # pixels at 1 m; of each pixel after its plane was moved
     swept: Swept | None
 
 
@@ -82,9 +84,11 @@ def multiview_depths(
         first = list(pool.map(lambda i: _first(i, small, greys, near, far, keep), everyone))
         trusts = list(pool.map(lambda i: _trust(_agreement(i, first)), everyone))
         second = list(pool.map(lambda i: _second(i, small, greys, first, trusts), everyone))
-        agreed = list(pool.map(lambda i: _agreement(i, second), everyone))
+        third = list(pool.map(lambda i: _slanted(i, greys, second, drawn=False), everyone))
+        last = list(pool.map(lambda i: _slanted(i, greys, third, drawn=True), everyone))
+        agreed = list(pool.map(lambda i: _agreement(i, last), everyone))
     found = []
-    for view, measured, votes in zip(views, second, agreed, strict=True):
+    for view, measured, votes in zip(views, last, agreed, strict=True):
         if not measured.sources:
             none = torch.zeros_like(view.image[..., 0])
             found.append((none, none.clone()))
@@ -115,8 +119,8 @@ def _first(
         return _Measured(camera, [], low, high, nothing, nothing, nothing, 0.0, None)
     swept = sweep_view(camera, greys[index], [cameras[i] for i in sources], [greys[i] for i in sources], low, high)
     plane, cost, margin = winner(aggregate(swept.volume, swept.grey), swept.volume)
-    # Blank views agree with each other on anything: what no image tells must not be voted for.
-    if (margin >= CERTAIN).mean() < LEAST_TOLD:
+    # Blank views and noise agree with each other on anything: what no image tells must not be voted for.
+    if (margin >= CERTAIN).mean() < LEAST_TOLD or not resembling(cost):
         return _Measured(camera, [], low, high, nothing, nothing, nothing, 0.0, None)
     return _Measured(
         camera, sources, low, high, swept.depth(plane), cost, margin, swept.parallax, swept if keep else None
@@ -154,3 +158,18 @@ def _second(
     )  # fmt: skip
     plane, cost, margin = winner(aggregate(swept.volume, swept.grey, reward), swept.volume)
     return replace(one, depth=swept.depth(plane), cost=cost, margin=margin, swept=None)
+
+
+def _slanted(index: int, greys: list[Float32[ndarray, "_ _"]], measured: list[_Measured], drawn: bool) -> _Measured:
+    """With slanted planes, drawn to the depth of the sources or not."""
+    one, grey = measured[index], greys[index]
+    if not one.sources:
+        return one
+    chosen = one.sources[:SLANTED_SOURCES]
+    others = [measured[i] for i in chosen]
+    sources = gathered(
+        one.camera, (grey.shape[0], grey.shape[1]), [other.camera for other in others], [greys[i] for i in chosen]
+    )
+    theirs = [other.depth for other in others] if drawn else []
+    depth, cost, reach = slanted_depth(one.depth, grey, sources, SLANTED_RADIUS, SHARE, theirs)
+    return replace(one, depth=depth, cost=cost, parallax=reach)

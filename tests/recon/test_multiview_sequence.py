@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from recon.multiview import multiview_depth
 from recon.multiview_cameras import settle_cameras
 from recon.multiview_checks import multiview_status
 from recon.multiview_sequence import multiview_depths
@@ -152,3 +153,27 @@ def test_the_status_says_why_there_is_no_depth(plane_view, case, reason):
     status = multiview_status(views[-1:], DepthContext(tuple(views[:-1])), depth)
     assert status.reason == reason
     assert status.fine == (case == "fine") and len(status.message) > 20
+
+
+@pytest.mark.parametrize(("count", "size"), [(6, (64, 48, 40.0)), (2, (96, 72, 70.0))])
+def test_noise_gives_nothing_and_says_why_where_texture_gives_depth(plane_view, count, size):
+    width, height, focal = size
+    views = walk(plane_view, count=count, width=width, height=height, focal=focal)
+    generator = torch.Generator().manual_seed(0)
+    noise = [replace(view, image=torch.rand(view.image.shape, generator=generator)) for view in views]
+    assert shares(views, multiview_depths(views))[0] > 0.5
+    found = multiview_depths(noise)
+    assert all((depth > 0).float().mean() < 0.01 for depth, _ in found)
+    depth, _ = multiview_depth(noise)
+    assert multiview_status(noise, None, depth).reason == "no match"
+    assert multiview_status(views, None, multiview_depth(views)[0]).fine
+
+
+def test_a_wall_seen_from_the_side_is_measured_to_a_hundredth(plane_view):
+    wall = (((1.0, 0.0, 0.35), 1.0),)
+    views = walk(plane_view, wall, width=64, height=48, focal=40.0)
+    found = multiview_depths(views)
+    errors = torch.cat(
+        [((depth - v.depth).abs() / v.depth)[depth > 0] for (depth, _), v in zip(found, views, strict=True)]
+    )
+    assert errors.median() < 0.01
