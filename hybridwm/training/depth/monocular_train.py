@@ -49,7 +49,10 @@ def train(config: MonocularTraining, folder: Path) -> Path:
     earlier: dict[str, Any] = {}
     if config.initial:
         file = find_weights(config.initial, PACKAGED)
-        network.load_state_dict(load_monocular(file).state_dict())
+        first_weights = load_monocular(file)
+        if first_weights.config != config.core:
+            raise ValueError(f"{file}: expected weights of the same sizes, {config.core}; got {first_weights.config}.")
+        network.load_state_dict(first_weights.state_dict())
         network.widening.fill_(1.0)  # of the weights as they were
         earlier = json.loads(file.with_suffix(".json").read_text())["card"]
 

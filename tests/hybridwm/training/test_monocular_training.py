@@ -14,7 +14,7 @@ from hybridwm.training.depth.monocular_train import batch_of, depth_loss, prepar
 from recon import View, depth_source
 from recon.networks.monocular_config import MonocularConfig
 from recon.networks.monocular_unet import DepthDistribution, pixel_places
-from recon.networks.monocular_weights import RIGHT
+from recon.networks.monocular_weights import RIGHT, load_monocular
 from render import Camera, FormatError
 
 TINY = MonocularTraining(
@@ -66,6 +66,19 @@ def test_the_error_falls_and_the_card_tells_how(straight):
     errors = [line["error"] for line in lines if "error" in line]
     assert errors[-1] < errors[0]
     assert {"abs_rel", "abs_rel_constant", "right", "confidence"} <= set(card["validation_at_the_end"])
+
+
+def test_a_run_can_begin_with_the_weights_of_another(straight, tmp_path):
+    """One step at hardly any rate leaves them as they were, but for rounding; and the card tells where they are from."""
+    further = replace(TINY, initial=str(straight), steps=1, rate=1e-9, warm_up=1)
+    path = train(further, tmp_path)
+    before, after = (load_monocular(one).state_dict() for one in (straight, path))
+    assert all(torch.allclose(before[k], after[k], atol=1e-4) for k in before if k != "widening")
+    assert json.loads(path.with_suffix(".json").read_text())["card"]["initial"]["steps"] == TINY.steps
+    random = load_monocular(train(replace(further, initial=""), tmp_path / "random")).state_dict()
+    assert not torch.allclose(random["stem.weight"], before["stem.weight"], atol=1e-2)
+    with pytest.raises(ValueError, match="of the same sizes"):
+        train(replace(further, core=MonocularConfig(side=16, width=16, blocks=1)), tmp_path / "other")
 
 
 def test_a_folder_that_training_wrote_is_a_depth_source(straight):
