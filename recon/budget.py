@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from .agreement import FuseConfig
 from .scene import GaussianScene
 
 
@@ -41,3 +42,13 @@ def within_budget(
     if len(added) == 0:
         return scene
     return added if len(scene) == 0 and scene.gaussians.sh.shape[1] == 1 else GaussianScene.cat([scene, added])
+
+
+def most_gaussians(scene: GaussianScene, config: FuseConfig) -> int:
+    """How many Gaussians both budgets allow. Raises ValueError for bytes that hold none."""
+    if config.max_bytes < scene.bytes_each:
+        raise ValueError(
+            f"FuseConfig.max_bytes: expected at least the {scene.bytes_each} bytes of one Gaussian; "
+            f"got {config.max_bytes}."
+        )
+    return min(config.max_gaussians, config.max_bytes // scene.bytes_each)

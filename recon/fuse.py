@@ -19,7 +19,7 @@ from render.rasterize import RenderOutput, rasterize
 from render.spherical_harmonics import sh_from_rgb
 
 from .agreement import FuseConfig, Seen, Verdict, judge, observed_alpha_of, pool, see, tolerance_share
-from .budget import within_budget
+from .budget import most_gaussians, within_budget
 from .lift import PIXEL_SIGMA, lift_pixels, trusted_pixels
 from .scene import GaussianScene
 from .view import View
@@ -53,7 +53,7 @@ def fuse(
         return scene
     assert view.depth is not None
     normals = normals_from_depth(view.depth, view.camera)
-    most = _most_gaussians(scene, config)
+    most = most_gaussians(scene, config)
     if len(scene) == 0:
         added = _lifted(scene, view, valid, normals, observed, step)
         return within_budget(scene, added, most)
@@ -71,16 +71,6 @@ def fuse(
         return blended if len(gone) + len(added) == 0 else blended.exchanged(gone, added)
     kept = blended[verdict.survivors]
     return within_budget(kept, added, most, verdict.in_view[verdict.survivors])
-
-
-def _most_gaussians(scene: GaussianScene, config: FuseConfig) -> int:
-    """How many Gaussians both budgets allow. Raises ValueError for bytes that hold none."""
-    if config.max_bytes < scene.bytes_each:
-        raise ValueError(
-            f"FuseConfig.max_bytes: expected at least the {scene.bytes_each} bytes of one Gaussian; "
-            f"got {config.max_bytes}."
-        )
-    return min(config.max_gaussians, config.max_bytes // scene.bytes_each)
 
 
 def _blend(

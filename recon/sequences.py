@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from .fuse import FuseConfig
 from .measuring import EARLIER_VIEWS, measure_views
 from .observing import observe
+from .paging import Page, PagedScene, with_room
 from .pipeline import RECONSTRUCTION
 from .refine import Progress, RefineConfig, refine
 from .scale_checks import ScaleStatus, check_scale
@@ -19,19 +21,26 @@ from .view import View
 @dataclass(frozen=True)
 class SequenceConfig:
     """depth: a depth source, "rgbd" for the depth that the views carry, or "auto": what they carry, else stereo where
-    they have two eyes, else multiview. held_out_every: each so-many-th view is kept out; 0 for none."""
+    they have two eyes, else multiview. held_out_every: each so-many-th view is kept out; 0 for none. evict_to: a folder
+    for what exceeds fuse's budgets and is out of view; without one it is refused. What lies there is not refined."""
 
     depth: str = "auto"
     held_out_every: int = 0
     fuse: FuseConfig = RECONSTRUCTION
     refine: RefineConfig | None = None
+    evict_to: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.evict_to is not None and self.refine is not None and self.refine.steps > 0:
+            raise ValueError("SequenceConfig: expected refine or evict_to; got both. Refining needs all in memory.")
 
 
 @dataclass(frozen=True)
 class Reconstruction:
     """scene; views: those it was made of, with depth and confidence; held_out: the others, with what depth they carry;
     depth: the source that was used; history: of the refinement; seconds by part; problems: of `views`, by their index,
-    why a view could not be measured, or not everywhere; scale: whether depth and cameras belong together."""
+    why a view could not be measured, or not everywhere; scale: whether depth and cameras belong together; pages: what
+    of the scene was evicted."""
 
     scene: GaussianScene
     views: list[View]
@@ -41,6 +50,7 @@ class Reconstruction:
     seconds: dict[str, float] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
     scale: ScaleStatus = field(default_factory=lambda: ScaleStatus(True))
+    pages: tuple[Page, ...] = ()
 
 
 def reconstruct_sequence(
@@ -68,13 +78,16 @@ def reconstruct_sequence(
     found = measure_views(own, name, report)
     measured, scale = found.views, check_scale(found.views)
     seconds["depth"], begun = time.perf_counter() - begun, time.perf_counter()
-    scene = GaussianScene.empty(device=own[0].camera.device)
+    paged = PagedScene(GaussianScene.empty(device=own[0].camera.device))
     for step, view in enumerate(measured):
         report("fuse", step, len(measured))
         earlier = measured[max(0, step - EARLIER_VIEWS) : step]
-        scene = observe(scene, view, earlier, step=step, config=config.fuse)
+        if config.evict_to is not None:
+            paged = with_room(paged, view.camera, config.evict_to, config.fuse)
+        paged = replace(paged, scene=observe(paged.scene, view, earlier, step=step, config=config.fuse))
+    scene = paged.scene
     seconds["fuse"], begun = time.perf_counter() - begun, time.perf_counter()
-    if len(scene) == 0:
+    if len(paged) == 0:
         reason = found.summary() or "no pixel is to be trusted. Try another depth source, or look at the images."
         raise ValueError(f"none of {len(own)} views gave depth by '{name}': {reason}")
     history: tuple[Progress, ...] = ()
@@ -83,7 +96,7 @@ def reconstruct_sequence(
         scene, history = refined.scene, refined.history
         measured = [replace(v, camera=c) for v, c in zip(measured, refined.cameras, strict=True)]
         seconds["refine"] = time.perf_counter() - begun
-    return Reconstruction(scene, measured, held_out, name, history, seconds, found.problems, scale)
+    return Reconstruction(scene, measured, held_out, name, history, seconds, found.problems, scale, paged.pages)
 
 
 def split(views: Sequence[View], every: int) -> tuple[list[View], list[View]]:
