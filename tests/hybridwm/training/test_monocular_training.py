@@ -69,7 +69,7 @@ def test_the_error_falls_and_the_card_tells_how(straight):
 
 
 def test_a_run_can_begin_with_the_weights_of_another(straight, tmp_path):
-    """One step at hardly any rate leaves them as they were, but for rounding; and the card tells where they are from."""
+    """One step at hardly any rate leaves them as they were, but for rounding; the card tells where they are from."""
     further = replace(TINY, initial=str(straight), steps=1, rate=1e-9, warm_up=1)
     path = train(further, tmp_path)
     before, after = (load_monocular(one).state_dict() for one in (straight, path))
