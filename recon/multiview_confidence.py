@@ -14,6 +14,7 @@ TOLERANCE = 0.05  # of the depth: within is right
 # features are those of features_alone() and features_confirmed().
 ALONE = (0.3, -3.9, 2.9, -0.1)
 CONFIRMED = (-0.6, -1.3, 1.2, -0.7, -1.9, -0.5, 2.1)
+SLANTED = (1.05, -3.75, 0.85, 0.5, 1.2, -1.35, 1.2)  # on rooms alone, where the parallax is that of each pixel
 
 
 def confidence_alone(
@@ -43,9 +44,11 @@ def confidence_confirmed(
     agreed: Agreement,
     sources: int,
 ) -> Float32[ndarray, "H W"]:
-    """Of depths that were compared with those of this many neighbouring views; 0 where there is none."""
+    """Of depths that were compared with those of this many neighbouring views; 0 where there is none. parallax in
+    pixels at 1 m: one number for a sweep, an array after slanted_depth()."""
     features = features_confirmed(depth, cost, margin, parallax, agreed, sources)
-    return _logistic(features, CONFIRMED) * ((depth > 0) & (agreed.agreeing > 0))
+    weights = SLANTED if isinstance(parallax, np.ndarray) else CONFIRMED
+    return _logistic(features, weights) * ((depth > 0) & (agreed.agreeing > 0))
 
 
 def features_confirmed(

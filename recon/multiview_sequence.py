@@ -1,7 +1,8 @@
 """Depth of every view of a sequence from the views before and after it, each view's confirmed by its neighbours'.
 
 A sweep for each view; then again with the votes of the neighbours' depth among the costs, which carries depth into what
-one view alone cannot tell; then slanted planes, drawn to the neighbours' depth. What other views agree on is kept.
+one view alone cannot tell; then, in small views, slanted planes, drawn to the neighbours' depth. What other views agree
+on is kept.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ LEAST_TOLD = 0.02  # of a view's pixels, whose depth its images tell by themselv
 COARSE_SOURCES = 4  # of the sweep that finds each view's range
 TRUSTED_BY = 3  # views that agree, for a full vote
 KEPT_VOLUMES = 2**30  # bytes of costs kept between the passes; more are computed twice
+SLANTED_PIXELS = 30_000  # larger views are fine enough for the planes of a sweep, and take long
 SLANTED_SOURCES, SLANTED_RADIUS = 8, 2  # the best ones; pixels
 LEAST_CONFIDENCE = 0.65  # less is no measurement
 
@@ -163,7 +165,7 @@ def _second(
 def _slanted(index: int, greys: list[Float32[ndarray, "_ _"]], measured: list[_Measured], drawn: bool) -> _Measured:
     """With slanted planes, drawn to the depth of the sources or not."""
     one, grey = measured[index], greys[index]
-    if not one.sources:
+    if not one.sources or grey.size > SLANTED_PIXELS:
         return one
     chosen = one.sources[:SLANTED_SOURCES]
     others = [measured[i] for i in chosen]

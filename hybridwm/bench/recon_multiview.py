@@ -20,8 +20,11 @@ from torch import Tensor
 
 from recon.multiview import multiview_depth
 from recon.multiview_sequence import multiview_depths
+from recon.quality import assess
 from recon.readers import read_captured
-from recon.view import View
+from recon.refine import RefineConfig
+from recon.sequences import SequenceConfig, reconstruct_sequence
+from recon.view import View, resize_view
 from render.camera import Camera
 from render.images import write_png
 
@@ -33,6 +36,7 @@ EARLIER = 8  # views that the causal source looks back at
 EVERY = 3  # views are measured causally
 MOST_VIEWS = 24  # of a sequence
 BINS = (0.5, 0.7, 0.85, 0.95, 1.0001)  # edges of confidence
+KEEP_OUT, REFINED_SIZE = 3, (270, 180)  # every third view; width and height
 NEAR_POINT = 0.05  # metres within which a point counts as found
 ROOMS, FRAMES = (30_000_001, 30_000_002), 28  # seeds for settings; others judge
 
@@ -47,6 +51,8 @@ def measure(data_folder: str | Path, pictures: str | Path | None = None) -> dict
         if (folder / name).is_dir():
             views = [_single(view) for view in read_captured(folder / name, max_views=MOST_VIEWS).views]
             figures |= {f"{name} {key}": value for key, value in _sequence(views, name, pictures).items()}
+            if name == "hololens000_a":
+                figures |= {f"{name} {key}": value for key, value in refined(views).items()}
     for seed in ROOMS:
         figures |= {f"room {seed} {key}": value for key, value in room(seed).items()}
     return figures
@@ -54,6 +60,19 @@ def measure(data_folder: str | Path, pictures: str | Path | None = None) -> dict
 
 def _single(view: View) -> View:
     return replace(view, right=None, baseline=None)
+
+
+def refined(views: Sequence[View]) -> dict[str, float]:
+    """The refined scene from colours and cameras at the views kept out, at REFINED_SIZE."""
+    small = [replace(resize_view(view, *REFINED_SIZE), depth=None) for view in views]
+    config = SequenceConfig(depth="multiview", held_out_every=KEEP_OUT, refine=RefineConfig(steps=300))
+    made = reconstruct_sequence(small, config)
+    quality, _ = assess(made.scene, made.held_out, made.views)
+    return {
+        "refined scene PSNR (>= 23)": quality.psnr,
+        "refined scene coverage": quality.coverage,
+        "nearest view PSNR": quality.nearest_psnr,
+    }
 
 
 def _sequence(views: list[View], name: str, pictures: str | Path | None) -> dict[str, float]:
@@ -148,7 +167,8 @@ def room(seed: int) -> dict[str, float]:
     half = torch.cat([_points(view, view.depth) for view in views[::2]])
     measured = torch.cat([_points(view, depth) for view, (depth, _) in zip(views, found, strict=True)])
     score = f_score(measured, every)
-    return judge(views, found) | {"f_score": score, "f_score by every other true view": f_score(half, every)}
+    figures = judge(views, found) | reliability(views, found)
+    return figures | {"f_score": score, "f_score by every other true view": f_score(half, every)}
 
 
 def f_score(points: Float[Tensor, "N 3"], truth: Float[Tensor, "M 3"]) -> float:
