@@ -27,7 +27,7 @@ from .matching_cost import COLOUR_CAP, COLOUR_SHIFT, OUTSIDE
 UNIT = 120  # of a descriptor's length: an inner product of two, each component rounded, stays a short
 SLOPE, SLOPE_SHIFT = 28, 8  # cost of a 225th of unlikeness: 28 / 256
 MOST_UNLIKE = 40  # largest cost of unlikeness; of chance it is about 20
-COLOUR = 6  # cost of one grey level of colour difference, summed over channels, in 32nds: at edges a patch sees both
+COLOUR = 9  # cost of one grey level of colour difference, summed over channels, in 32nds: at edges a patch sees both
 # sides, a pixel does not
 LARGEST_COST = MOST_UNLIKE + (COLOUR_CAP * COLOUR >> COLOUR_SHIFT)
 

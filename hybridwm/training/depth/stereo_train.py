@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recon.networks.stereo_network import StereoNetwork, similarities
@@ -19,6 +19,7 @@ from .stereo_batches import StereoBatch, draw, whole
 from .stereo_config import StereoPairsConfig, StereoTraining
 from .stereo_worlds import StereoPairs, layered_pairs, room_pairs
 
+EDGES, EDGE, REACH = 3.0, 2.0, 5  # further weight of pixels up to 5 from a step of 2 pixels of disparity, or a hole
 NEAR = 0.6  # pixels, standard deviation of the disparities that are taught as true about the true one
 
 
@@ -80,7 +81,8 @@ def make_pairs(config: StereoPairsConfig) -> tuple[list[StereoPairs], list[Stere
 
 def loss(network: StereoNetwork, batch: StereoBatch, search: int) -> tuple[Tensor, dict[str, float]]:
     """Cross entropy between the softmax over all disparities and a narrow bell about the true one, where both eyes see
-    it; and the share of those pixels, in %, whose likeliest disparity is off by more than a pixel."""
+    it, edges more than the rest; and the share of those pixels, in %, whose likeliest disparity is off by over a pixel.
+    """
     device = next(network.parameters()).device
     left, right, disparity = (x.to(device) for x in (batch.left, batch.right, batch.disparity))
     with torch.autocast(device.type, torch.bfloat16):
@@ -88,12 +90,19 @@ def loss(network: StereoNetwork, batch: StereoBatch, search: int) -> tuple[Tenso
     likeness = similarities(both[: len(left)], both[len(left) :], search)
     columns = torch.arange(disparity.shape[2], device=device)
     known = (disparity > 0) & (disparity < search - 1) & (disparity <= columns)
+    weight = (1 + EDGES * near_edge(disparity).float())[known]
     likeness, true = likeness[known], disparity[known]
     logs = (network.sharpness * likeness).log_softmax(-1)
     bell = target(true, search) * (likeness >= -1)  # nothing beyond the image is true
-    entropy = -(bell * logs).sum(-1).mean()
+    entropy = -(weight * (bell * logs).sum(-1)).sum() / weight.sum()
     wrong = (likeness.detach().argmax(-1) - true).abs() > 1
     return entropy, {"wrong": 100 * float(wrong.float().mean())}
+
+
+def near_edge(disparity: Float[Tensor, "B H W"]) -> Bool[Tensor, "B H W"]:
+    """Where patches hold more than one surface: there a descriptor has to be its middle's."""
+    highest, lowest = (torch.nn.functional.max_pool2d(d, 2 * REACH + 1, 1, REACH) for d in (disparity, -disparity))
+    return highest + lowest > EDGE
 
 
 def target(true: Float[Tensor, "P"], search: int) -> Float[Tensor, "P D"]:
