@@ -12,6 +12,8 @@ from .fuse import fuse
 from .scene import GaussianScene
 from .view import View
 
+GATED_BY = 4  # of the last views, those that the gate asks; it costs as much for each as a render
+
 
 def observe(
     scene: GaussianScene,
@@ -25,10 +27,11 @@ def observe(
 ) -> GaussianScene:
     """The scene after this view, which needs depth; what moves in it is neither added nor carves.
 
-    earlier: the measured views before it, for the dynamic gate; recalled: the scene rendered at the view's camera with
-    the observed share as its first feature, rendered here when absent. Raises ValueError as fuse does.
+    earlier: the measured views before it, of which the dynamic gate asks the last; recalled: the scene rendered at the
+    view's camera with the observed share as its first feature, rendered here when absent. Raises ValueError as fuse
+    does.
     """
     if recalled is None and len(scene):
         recalled = rasterize(scene.with_observed_share(), view.camera)
-    static = without_moving(view, recalled, earlier, config)
+    static = without_moving(view, recalled, earlier[-GATED_BY:], config)
     return fuse(scene, static, observed=observed, step=step, recalled=recalled, config=config)
