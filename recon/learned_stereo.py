@@ -28,12 +28,15 @@ DEFAULT = "stereo-rooms"
 ROWS = 64  # of an image that the network looks at together
 
 
-def learned_stereo_depth(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
+def learned_stereo_depth(
+    views: Sequence[View], context: DepthContext | None = None, *, max_disparity: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Depth [H, W] in metres (0 = none) and confidence [H, W] in 0..1 of the newest view, by the packaged network.
 
     As stereo_depth otherwise; never reads View.depth.
     """
-    return stereo_depth(views, context, costs=learned_costs(DEFAULT), name="learned_stereo")
+    costs = learned_costs(DEFAULT)
+    return stereo_depth(views, context, max_disparity=max_disparity, costs=costs, name="learned_stereo")
 
 
 def learned_stereo(weights: str | Path) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -43,8 +46,10 @@ def learned_stereo(weights: str | Path) -> Callable[..., tuple[Tensor, Tensor]]:
     """
     costs = learned_costs(Path(weights).expanduser())
 
-    def source(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
-        return stereo_depth(views, context, costs=costs, name="learned_stereo")
+    def source(
+        views: Sequence[View], context: DepthContext | None = None, *, max_disparity: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return stereo_depth(views, context, max_disparity=max_disparity, costs=costs, name="learned_stereo")
 
     return source
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,11 +17,12 @@ from render.camera import Camera
 from render.images import read_image
 
 from .calibration import Calibration, read_calibration
+from .depth_sources import depth_source
 from .fuse import FuseConfig, fuse
 from .measuring import EARLIER_VIEWS, measure_views
 from .observing import observe
 from .scene import GaussianScene
-from .stereo import SUSPECT_BELOW, stereo_depth
+from .stereo import SUSPECT_BELOW
 from .stereo_checks import check_pair
 from .view import View
 
@@ -54,6 +56,7 @@ def reconstruct_pair(
     baseline: float | None = None,
     doffs: float = 0.0,
     max_disparity: int | None = None,
+    depth: str = "stereo",
     config: FuseConfig = RECONSTRUCTION,
 ) -> tuple[GaussianScene, View]:
     """The scene and the measured view (with depth and confidence) of one rectified pair of image files.
@@ -62,10 +65,15 @@ def reconstruct_pair(
 
     Either calibration, a Middlebury calib.txt, or focal in pixels and baseline in metres, with the principal
     point in the middle and doffs = cx_right - cx_left in pixels. The left camera is the world. max_disparity in
-    pixels overrides the search range.
-    Raises FileNotFoundError, FormatError for damaged files, ValueError for unequal sizes or missing
-    calibration.
+    pixels overrides the search range. depth: "stereo", "learned_stereo" or "learned_stereo(FOLDER)".
+    Raises FileNotFoundError, FormatError for damaged files, ValueError for unequal sizes, missing calibration or a
+    source that is not of two eyes.
     """
+    if depth.split("(")[0] not in ("stereo", "learned_stereo"):
+        raise ValueError(
+            f"a pair is measured by 'stereo', 'learned_stereo' or 'learned_stereo(FOLDER)'; got {depth!r}."
+        )
+    source: Any = depth_source(depth)
     known = pair_calibration(calibration, focal, baseline)
     if known is not None and doffs:
         raise ValueError(f"expected doffs within the calibration that was given; got doffs={doffs} beside it. Drop it.")
@@ -82,9 +90,9 @@ def reconstruct_pair(
         baseline=known.baseline,
         disparity_offset=known.disparity_offset,
     )
-    depth, confidence = stereo_depth([view], max_disparity=max_disparity or known.max_disparity)
-    view = replace(view, depth=depth, confidence=confidence)
-    if float((depth > 0).float().mean()) < SUSPECT_BELOW:
+    measured, confidence = source([view], max_disparity=max_disparity or known.max_disparity)
+    view = replace(view, depth=measured, confidence=confidence)
+    if float((measured > 0).float().mean()) < SUSPECT_BELOW:
         status = check_pair(view, max_disparity=max_disparity or known.max_disparity)
         if not status.ok:
             warnings.warn(f"{left}, {right}: {status.reason}", stacklevel=2)

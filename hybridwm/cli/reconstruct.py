@@ -38,8 +38,9 @@ class Options:
     max_disparity: int | None = None
     """Search range in pixels; by default the calibration's, else by the image's width."""
     depth: str = "auto"
-    """Of a sequence: stereo, multiview, rgbd (recorded with it) or monocular(FOLDER), a local depth model of
-    transformers; auto is what was recorded, else stereo where there are two eyes, else multiview."""
+    """Of a pair: stereo (or auto), learned_stereo. Of a sequence: these, multiview, rgbd (recorded with it), monocular
+    (our small network, which knows procedural rooms only) or monocular(FOLDER), a local depth model of transformers;
+    auto is what was recorded, else stereo where there are two eyes, else multiview."""
     cameras: Literal["known", "estimate"] = "known"
     """Of a sequence: those that were recorded, or estimated from the images (--focal where it is known)."""
     refine: int = 0
@@ -96,6 +97,8 @@ def _is_pair(options: Options) -> bool:
 
 
 def _pair(options: Options) -> None:
+    import warnings
+
     import torch
 
     from recon import FuseConfig, reconstruct_pair, save_scene
@@ -111,22 +114,24 @@ def _pair(options: Options) -> None:
 
     left, right, calibration = _inputs(options)
     begun = time.perf_counter()
-    scene, view = reconstruct_pair(
-        left,
-        right,
-        calibration=calibration,
-        focal=options.focal,
-        baseline=options.baseline,
-        doffs=options.doffs,
-        max_disparity=options.max_disparity,
-        config=FuseConfig(max_gaussians=options.max_gaussians),
-    )
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always", UserWarning)
+        scene, view = reconstruct_pair(
+            left,
+            right,
+            calibration=calibration,
+            focal=options.focal,
+            baseline=options.baseline,
+            doffs=options.doffs,
+            max_disparity=options.max_disparity,
+            depth="stereo" if options.depth == "auto" else options.depth,
+            config=FuseConfig(max_gaussians=options.max_gaussians),
+        )
     seconds = time.perf_counter() - begun
     if len(scene) == 0 or view.depth is None or view.right is None:
-        raise ValueError(
-            f"{left}, {right}: expected a pair with texture that matches, found no trusted depth in any pixel; are "
-            "the images rectified, and in this order?"
-        )
+        reason = " ".join(str(doubt.message) for doubt in doubts) or f"{left}, {right}: no pixel matches."
+        raise ValueError(f"no trusted depth in any pixel; {reason}")
+    notes = [str(doubt.message) for doubt in doubts]
     known = view.depth[view.depth > 0]
 
     with RunFolder(options.out, options) as run_folder:
@@ -156,10 +161,13 @@ def _pair(options: Options) -> None:
                 "median": float(known.median()),
                 "far": float(known.quantile(0.99)),
             },
+            notes=notes,
             seconds=round(seconds, 3),
         )
     written = "scene/scene.ply, depth.png" + (", orbit.mp4" if options.frames else "")
     print(f"{options.out}: {written}; {len(scene)} Gaussians in {seconds:.1f} s")
+    for note in notes:
+        print(f"  {note}")
 
 
 def _inputs(options: Options) -> tuple[Path, Path, Path | None]:

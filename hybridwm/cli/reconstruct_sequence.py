@@ -49,6 +49,7 @@ def reconstruct(options: Options) -> None:
     with _Bars() as bars:
         built = reconstruct_sequence(views, config, progress=bars.part, refining=bars.refining)
     seconds = {"read": reading, **built.seconds}
+    notes += _doubts(built)
 
     with RunFolder(options.out, options) as folder:
         stack = Camera.stack([view.camera for view in built.views])
@@ -143,6 +144,15 @@ def _depth_pictures(folder: RunFolder, built: Reconstruction) -> list[tuple[Path
     path = folder.file("depth.png")
     write_png(path, depth_with_scale(shown.depth))
     return [(path, f"Depth of the middle view by '{built.depth}', metres; black: none.")]
+
+
+def _doubts(built: Reconstruction) -> list[str]:
+    """What the recipe says is wrong with views, each reason once, and with how depth and cameras fit."""
+    reasons: dict[str, list[int]] = {}
+    for index, reason in built.problems.items():
+        reasons.setdefault(reason, []).append(index)
+    notes = [f"{len(where)} of {len(built.views)} views: {reason}" for reason, where in reasons.items()]
+    return notes if built.scale.ok else [*notes, built.scale.reason]
 
 
 def _mesh(folder: RunFolder, built: Reconstruction) -> tuple[float, str]:

@@ -31,8 +31,9 @@ class Options:
     """Packaged weights by name, a folder or a file."""
     memory: Literal["none", "recent", "splat"] = "splat"
     """none: the last frame; recent: the last frames (video only); splat: recent frames and the scene."""
-    depth: Literal["stereo", "multiview", "truth"] | None = None
-    """What measures the imagined frames for the scene; stereo by default. truth needs a room."""
+    depth: str | None = None
+    """What measures the imagined frames for the scene, stereo by default: stereo, learned_stereo, multiview, monocular,
+    monocular(FOLDER), constant(METRES), shuffled; and with a room's own depth truth, noisy(SIGMA), scaled(FACTOR)."""
     seed: int = 7
     """Seed of the room and of the noise."""
     views: int = 4
@@ -56,8 +57,6 @@ class Options:
             raise ValueError(f"rollout.fps: expected a rate above 0, at most 240; got {self.fps}.")
         if self.depth is not None and self.memory != "splat":
             raise ValueError(f"rollout.depth: expected none with memory '{self.memory}'; got '{self.depth}'.")
-        if self.depth == "truth" and self.start is not None:
-            raise ValueError("rollout.depth: expected 'stereo' or 'multiview' with --start; got 'truth'.")
 
     @staticmethod
     def from_file(path: Path) -> Options:
@@ -67,6 +66,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Everything is read and checked before the run folder is touched."""
+    from recon.depth_sources import reads_truth
+
     from ..actions.keyboard import typed_actions
     from ..actions.walker import Walker
     from ..run_folder import RunFolder
@@ -75,6 +76,11 @@ def run(options: Options) -> None:
     from .beginnings import from_path, from_room
 
     actions = typed_actions(options.actions)
+    if options.depth is not None and options.start is not None and reads_truth(options.depth):
+        raise ValueError(
+            f"rollout.depth: '{options.depth}' reads the simulator's depth, which --start has none of; expected a "
+            "source that measures, such as stereo or multiview."
+        )
     depth = options.depth or ("stereo" if options.memory == "splat" else None)
     world = load(
         options.weights,
