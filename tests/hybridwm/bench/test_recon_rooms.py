@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hybridwm.bench.recon_rooms import distinct, f_score, room, thinned
+from hybridwm.bench.recon_rooms import SOURCES, distinct, f_score, room, thinned
 
 
 def test_points_near_the_surface_count_and_those_beside_it_do_not():
@@ -25,7 +25,16 @@ def test_a_walk_there_and_back_shows_each_place_once():
     assert torch.equal(distinct(path)[:, 2, 3], torch.tensor([0.0, 0.25, 0.5, 0.75]))
 
 
-def test_a_room_is_judged_by_every_source():
-    figures = room(9_000_000, size=32, frames=20)
-    assert figures["truth precision"] > 0.95 and figures["truth scale"] == 1.0
-    assert 0 <= figures["multiview F-score ratio"] < 1 and 0 <= figures["stereo F-score ratio"] < 1
+@pytest.fixture(scope="module")
+def figures():
+    return room(9_000_000, size=32, frames=20, refine_steps=10)
+
+
+@pytest.mark.parametrize("source", SOURCES[1:])
+def test_a_room_is_judged_by_every_source(figures, source):
+    assert figures["truth precision"] > 0.95 and figures["truth scale error"] == 0.0
+    assert 0 <= figures[f"{source} F-score ratio"] < 1
+
+
+def test_refining_shows_views_kept_out_better(figures):
+    assert figures["stereo refined held-out PSNR"] > figures["stereo held-out PSNR"] + 0.5
