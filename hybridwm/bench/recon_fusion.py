@@ -188,6 +188,10 @@ def measure(data_folder: Path | None = None, *, steps: int = 1000, first_seed: i
             added = known_ground(seed, measured, steps=steps, beside=0.02)
             figures[f"the same, each lap 2 cm and 1 degree off, {where}"] = added.all
             figures[f"of these on ground that the first lap did not measure, {where}"] = added.on_new_ground
+    for name, worst in (("moving ball left", max), ("removed ball cleared", min), ("added on known ground", max)):
+        figures[f"{name}, worst"] = worst(
+            value for key, value in figures.items() if key.startswith(f"{name}") and "without" not in key
+        )
     for name, value in step_milliseconds().items():
         figures[f"milliseconds a step at 50k Gaussians: {name}" + (" (<= 15)" if name == "all" else "")] = value
     return figures
