@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from .agreement import pool
+from .depth_range import depth_range
 from .depth_sources import depth_source, reads_truth
+from .multiview import FAR, NEAR
 from .multiview_checks import LEAST_MEASURED, multiview_status
 from .multiview_sequence import multiview_depths
 from .stereo import SUSPECT_BELOW
@@ -49,7 +51,8 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
     report = report or (lambda part, done, total: None)
     source, measured, problems = depth_source(name), [], {}
     cleaned = [_without_invalid(view, reads_truth(name)) for view in views]
-    maps = multiview_depths([view for view, _ in cleaned]) if name == "multiview" else None
+    near, far = _range([view for view, _ in cleaned]) if name == "multiview" else (NEAR, FAR)
+    maps = multiview_depths([view for view, _ in cleaned], near=near, far=far) if name == "multiview" else None
     for index, (view, problem) in enumerate(cleaned):
         report("depth", index, len(views))
         context = DepthContext(tuple(view for view, _ in cleaned[max(0, index - EARLIER_VIEWS) : index]))
@@ -60,7 +63,7 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
             # what is invalid in the image has no depth, whatever the source
             known = (depth > 0) & _valid(views[index])
             view = replace(view, depth=depth * known, confidence=confidence * known)
-            found = _too_little(cleaned, index, view, name)
+            found = _too_little(cleaned, index, view, name, math.sqrt(near * far))
             if found and name == "multiview":
                 view = _unmeasured(view)  # what repeated frames agree on is no depth
             problem = problem or found
@@ -70,7 +73,13 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
     return Measured(measured, problems)
 
 
-def _too_little(cleaned: Sequence[tuple[View, str]], index: int, view: View, name: str) -> str:
+def _range(views: Sequence[View]) -> tuple[float, float]:
+    """The depths that multiview sweeps: of a room, unless the views show that their world is larger or smaller."""
+    found = depth_range(views)
+    return found if found is not None and not (found[0] >= NEAR and found[1] <= FAR) else (NEAR, FAR)
+
+
+def _too_little(cleaned: Sequence[tuple[View, str]], index: int, view: View, name: str, typical: float) -> str:
     """Why a view has next to no depth, or none to be trusted."""
     assert view.depth is not None
     share = float((view.depth > 0).float().mean())
@@ -80,7 +89,7 @@ def _too_little(cleaned: Sequence[tuple[View, str]], index: int, view: View, nam
             return status.reason
     if name == "multiview":
         around = [*cleaned[max(0, index - EARLIER_VIEWS) : index], *cleaned[index + 1 :][:EARLIER_VIEWS]]
-        status = multiview_status([view], DepthContext(tuple(other for other, _ in around)), view.depth)
+        status = multiview_status([view], DepthContext(tuple(other for other, _ in around)), view.depth, typical)
         if status.reason == "frozen" or (not status.fine and share < LEAST_MEASURED):
             return status.message
     return "" if share > 0 else "no depth: nothing was measured in any pixel."

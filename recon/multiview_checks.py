@@ -41,8 +41,10 @@ def multiview_status(
     views: Sequence[View],
     context: DepthContext | None = None,
     depth: Float[Tensor, "H W"] | None = None,
+    typical: float | None = None,
 ) -> MultiviewStatus:
-    """Why multiview_depth(views, context) measures little or nothing in the newest view; depth: what it measured.
+    """Why multiview_depth(views, context) measures little or nothing in the newest view; depth: what it measured;
+    typical: the scene's depth, by default that of a room, or of what is recalled.
 
     Raises ValueError when there is no view.
     """
@@ -55,7 +57,7 @@ def multiview_status(
         return MultiviewStatus("not finite", "The newest view's camera or image is NaN or Inf: repair or drop it.")
     if not earlier:
         return MultiviewStatus("alone", "There is no other view to compare with: move the camera and add one.")
-    typical = typical_depth(context)
+    typical = typical_depth(context) if typical is None else typical
     usable = [one for one in earlier if _finite(one.camera)]
     widest = max((parallax_at(view.camera, one.camera, typical) for one in usable), default=0.0)
     if widest < LEAST_PARALLAX:

@@ -5,6 +5,7 @@ Open3D integrates (VoxelBlockGrid: only blocks near a surface are stored); trime
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from .view import View
 
 BLOCK = 8  # voxels along the edge of a block
 VOXEL_BYTES = 20  # distance, weight, three colours, float32
+MEDIANS_DEEP = 5.0  # median depths beyond which a mesh is not worth its memory
 VOXELS_PER_DEPTH = 200  # by default a voxel is the median depth over this
 SUFFIXES = (".glb", ".ply", ".obj", ".stl")
 
@@ -71,7 +73,7 @@ def tsdf_mesh(
     *,
     voxel: float | None = None,
     truncation: float = 5.0,
-    max_depth: float = 10.0,
+    max_depth: float | None = None,
     min_weight: float = 1.0,
     min_confidence: float = MIN_CONFIDENCE,
     smallest: float = 400.0,
@@ -79,9 +81,9 @@ def tsdf_mesh(
 ) -> Mesh:
     """The surface that the views measured, with their colours.
 
-    voxel: metres, by default the median depth / 200. truncation: of the distances, in voxels. max_depth: metres;
-    what is farther is left out. min_weight: measurements that a voxel needs. smallest: connected parts of less area
-    than so many squared voxels are removed. max_bytes: of the field.
+    voxel: metres, by default the median depth / 200. truncation: of the distances, in voxels. max_depth: metres, by
+    default five times the median depth; what is farther is left out. min_weight: measurements that a voxel needs.
+    smallest: connected parts of less area than so many squared voxels are removed. max_bytes: of the field.
 
     Raises ValueError for no views, a view without depth or with one that is not finite, nothing measured, and a field
     that would not fit into max_bytes.
@@ -92,8 +94,12 @@ def tsdf_mesh(
     for view in views:
         trusted = trusted_pixels(view, min_confidence)
         assert view.depth is not None
-        depths.append((view.depth * (trusted & (view.depth <= max_depth))).cpu().to(torch.float32))
+        depths.append((view.depth * trusted).cpu().to(torch.float32))
     measured = torch.cat([depth[depth > 0] for depth in depths])
+    if max_depth is None:
+        max_depth = MEDIANS_DEEP * float(measured.median()) if len(measured) else math.inf
+    depths = [depth * (depth <= max_depth) for depth in depths]
+    measured = measured[measured <= max_depth]
     if len(measured) == 0:
         raise ValueError(
             f"tsdf_mesh found no pixel with depth of 0 to {max_depth} m and confidence >= {min_confidence} in "

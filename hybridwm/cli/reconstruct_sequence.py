@@ -31,7 +31,7 @@ from .quality_page import quality_page
 if TYPE_CHECKING:
     from .reconstruct import Options
 
-TOLERANCE = 0.05  # metres by which convex parts may stand off the surface
+TOLERANCE = 0.025  # of the median depth, by which convex parts may stand off the surface: 5 cm at 2 m
 SHOWN = 4  # views of each kind on the page
 FILM_UP = "-y"  # of the worlds of most recordings; only an orbit needs it
 
@@ -163,13 +163,15 @@ def _mesh(folder: RunFolder, built: Reconstruction) -> tuple[float, str]:
     begun = time.perf_counter()
     mesh = tsdf_mesh(built.views)
     save_mesh(mesh, folder.file("mesh.glb"))
-    parts = convex_parts(mesh, tolerance=TOLERANCE)
+    median = torch.cat([view.depth[view.depth > 0] for view in built.views if view.depth is not None]).median()
+    off = TOLERANCE * float(median)
+    parts = convex_parts(mesh, tolerance=off, thickness=0.4 * off)
     save_parts(parts, folder.file("collision.glb"))
-    free = free_share(parts, built.views, 2 * TOLERANCE)
+    free = free_share(parts, built.views, 2 * off)
     seconds = time.perf_counter() - begun
     return seconds, (
         f"mesh.glb has {len(mesh.faces):,} triangles; collision.glb {len(parts)} convex parts, {100 * free:.1f} % of "
-        f"whose volume some view looks through by more than {2 * TOLERANCE:g} m."
+        f"whose volume some view looks through by more than {2 * off:.2g} m."
     )
 
 
@@ -216,7 +218,8 @@ def _peak() -> float:
 
 
 def _tell(out: Path, summary: dict[str, Any]) -> None:
-    print(f"{out}: {summary['gaussians']} Gaussians from {summary['views']} views by '{summary['depth']}'")
+    source = {"truth": "the depth recorded with them"}.get(summary["depth"], f"'{summary['depth']}'")
+    print(f"{out}: {summary['gaussians']} Gaussians from {summary['views']} views by {source}")
     for note in summary["notes"]:
         print(f"  {note}")
     quality = summary.get("quality")
