@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .odometry import track as track
     from .pipeline import reconstruct as reconstruct
     from .pipeline import reconstruct_pair as reconstruct_pair
+    from .pipeline import reconstruct_raw_pair as reconstruct_raw_pair
     from .readers import read_captured as read_captured
+    from .rectification import rectify as rectify
     from .refine import RefineConfig as RefineConfig
     from .refine import Refined as Refined
     from .scene import GaussianScene as GaussianScene
@@ -59,6 +61,8 @@ _HOMES = {
     "multiview_status": "multiview_checks",
     "reconstruct": "pipeline",
     "reconstruct_pair": "pipeline",
+    "reconstruct_raw_pair": "pipeline",
+    "rectify": "rectification",
     "resize_view": "view",
     "save_mesh": "surface",
     "save_scene": "scene",

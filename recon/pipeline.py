@@ -21,6 +21,8 @@ from .depth_sources import depth_source
 from .fuse import FuseConfig, fuse
 from .measuring import EARLIER_VIEWS, measure_views
 from .observing import observe
+from .readers.camera_info import read_camera_info, stereo_motion
+from .rectification import rectify
 from .scene import GaussianScene
 from .stereo import SUSPECT_BELOW
 from .stereo_checks import check_pair
@@ -90,12 +92,54 @@ def reconstruct_pair(
         baseline=known.baseline,
         disparity_offset=known.disparity_offset,
     )
-    measured, confidence = source([view], max_disparity=max_disparity or known.max_disparity)
+    return _measured_pair(view, source, max_disparity or known.max_disparity, f"{left}, {right}", config)
+
+
+def reconstruct_raw_pair(
+    left: str | Path,
+    right: str | Path,
+    left_info: str | Path,
+    right_info: str | Path,
+    *,
+    baseline: float | None = None,
+    max_disparity: int | None = None,
+    depth: str = "stereo",
+    config: FuseConfig = RECONSTRUCTION,
+) -> tuple[GaussianScene, View]:
+    """As reconstruct_pair, of image files as the cameras took them, with ROS's camera_info YAML of each eye.
+
+    baseline in metres where the eyes were calibrated one by one: how they stand to each other is then estimated from
+    the images. Raises FileNotFoundError, FormatError, ValueError for what does not fit together, and where the estimate
+    is not to be trusted.
+    """
+    source: Any = depth_source(depth)
+    infos = read_camera_info(left_info), read_camera_info(right_info)
+    motion = stereo_motion(*infos)
+    if motion is None and baseline is None:
+        raise ValueError(
+            f"{left_info} and {right_info} say nothing of each other (the right projection_matrix has no baseline); "
+            "expected a stereo calibration, or --baseline in metres and an estimate from the images."
+        )
+    images = read_pair(left, right)
+    found = rectify([images], infos[0].lens, infos[1].lens, right_from_left=motion, baseline=baseline)
+    if not found.sure:
+        raise ValueError(
+            f"{left}, {right}: how the eyes stand to each other cannot be told from the images: {found.reason}. "
+            "Give a stereo calibration."
+        )
+    return _measured_pair(found.views[0], source, max_disparity, f"{left}, {right}", config)
+
+
+def _measured_pair(
+    view: View, source: Any, max_disparity: int | None, named: str, config: FuseConfig
+) -> tuple[GaussianScene, View]:
+    """The scene and the measured view; a warning says why nothing is measured."""
+    measured, confidence = source([view], max_disparity=max_disparity)
     view = replace(view, depth=measured, confidence=confidence)
     if float((measured > 0).float().mean()) < SUSPECT_BELOW:
-        status = check_pair(view, max_disparity=max_disparity or known.max_disparity)
+        status = check_pair(view, max_disparity=max_disparity)
         if not status.ok:
-            warnings.warn(f"{left}, {right}: {status.reason}", stacklevel=2)
+            warnings.warn(f"{named}: {status.reason}", stacklevel=3)
     scene = fuse(GaussianScene.empty(), view, observed=True, step=0, config=config)
     return scene, view
 

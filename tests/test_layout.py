@@ -23,6 +23,7 @@ DOORS = {
         "recon/features.py",
         "recon/matching_cost.py",
         "recon/readers/lens.py",
+        "recon/rectification.py",
         "recon/resection.py",
         "recon/stereo.py",
         "recon/stereo_checks.py",
@@ -53,7 +54,7 @@ DOORS = {
     "scipy": set(),
     "transformers": {"recon/monocular.py"},
     "trimesh": {"hybridwm/worlds/rooms/mesh.py", "recon/collision.py", "recon/surface.py"},
-    "yaml": {"hybridwm/configuration.py"},
+    "yaml": {"hybridwm/configuration.py", "recon/readers/camera_info.py"},
     "zstandard": {"render/formats/spz_streams.py"},
 }
 NO_WHEEL = {"pytorch3d"}  # so nothing to declare: whoever wants it builds it

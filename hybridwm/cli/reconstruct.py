@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -28,6 +28,9 @@ class Options:
     """The right image."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="calib.txt")] = None
     """Calibration in Middlebury's form: cam0=[f 0 cx; 0 f cy; 0 0 1], baseline in mm, doffs."""
+    right_calibration: Annotated[Path | None, tyro.conf.arg(metavar="right.yaml")] = None
+    """For a pair as the cameras took it, not rectified: ROS's camera_info YAML of the right eye, that of the left one
+    being --calibration; --baseline too where the eyes were calibrated one by one."""
     focal: float | None = None
     """Focal length in pixels, in place of a calibration; the principal point is then the middle."""
     baseline: float | None = None
@@ -101,7 +104,7 @@ def _pair(options: Options) -> None:
 
     import torch
 
-    from recon import FuseConfig, reconstruct_pair, save_scene
+    from recon import FuseConfig, reconstruct_pair, reconstruct_raw_pair, save_scene
     from render import Camera
     from render.images import to_uint8, write_png
     from render.video import write_mp4
@@ -116,17 +119,20 @@ def _pair(options: Options) -> None:
     begun = time.perf_counter()
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", UserWarning)
-        scene, view = reconstruct_pair(
-            left,
-            right,
-            calibration=calibration,
-            focal=options.focal,
-            baseline=options.baseline,
-            doffs=options.doffs,
-            max_disparity=options.max_disparity,
-            depth="stereo" if options.depth == "auto" else options.depth,
-            config=FuseConfig(max_gaussians=options.max_gaussians),
-        )
+        how: dict[str, Any] = {
+            "max_disparity": options.max_disparity,
+            "depth": "stereo" if options.depth == "auto" else options.depth,
+            "config": FuseConfig(max_gaussians=options.max_gaussians),
+        }
+        if options.right_calibration is not None:
+            if calibration is None or options.focal is not None:
+                raise ValueError("--right-calibration goes with --calibration of the left eye, and without --focal.")
+            scene, view = reconstruct_raw_pair(
+                left, right, calibration, options.right_calibration, baseline=options.baseline, **how
+            )
+        else:
+            given = {"focal": options.focal, "baseline": options.baseline, "doffs": options.doffs}
+            scene, view = reconstruct_pair(left, right, calibration=calibration, **given, **how)
     seconds = time.perf_counter() - begun
     if len(scene) == 0 or view.depth is None or view.right is None:
         reason = " ".join(str(doubt.message) for doubt in doubts) or f"{left}, {right}: no pixel matches."

@@ -37,3 +37,10 @@ def test_each_reason_is_said_once():
     assert _doubts(built) == ["2 of 0 views: no texture.", "1 of 0 views: dark."]
     off = Reconstruction(empty, [], [], "stereo", scale=ScaleStatus(False, "depth is too large."))
     assert _doubts(off) == ["depth is too large."]
+
+
+def test_a_right_calibration_alone_is_refused(pair, tmp_path, capsys):
+    left, right, *_ = pair.options
+    given = ["--right-calibration", "right.yaml", "--out", str(tmp_path / "out")]
+    assert main(["reconstruct", left, right, *given]) == 2
+    assert "--right-calibration goes with --calibration" in capsys.readouterr().err
