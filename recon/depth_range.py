@@ -23,11 +23,13 @@ LEAST_ANGLE = 1.0  # degrees between the rays to a point: less tells no depth
 NEAR_RAY = 1.5  # pixels, at that width, between a keypoint and its point seen again
 FEWEST = 40  # points; with less nothing is said
 TAILS, SLACK = (0.02, 0.98), 2.0  # quantiles of the depths, and how far the range goes beyond
+DEEPEST = 15.0  # of the median depth, or the median over it, that the range reaches: wrong matches lie anywhere
 
 
 @torch.no_grad()
-def depth_range(views: Sequence[View]) -> tuple[float, float] | None:
-    """Nearest and farthest depth, with slack, of the points that the views share; None where too few can be told.
+def depth_range(views: Sequence[View], usual: tuple[float, float]) -> tuple[float, float]:
+    """The nearest and farthest depth to look for: `usual`, unless a quarter of the points that the views share lie
+    nearer or farther; then what holds them, with slack.
 
     views: in the order of the path, with known cameras; NaN in an image counts as no texture. Never reads View.depth.
     """
@@ -42,9 +44,11 @@ def depth_range(views: Sequence[View]) -> tuple[float, float] | None:
     ]
     known = torch.cat(depths) if depths else torch.zeros(0)
     if len(known) < FEWEST:
-        return None
-    low, high = known.quantile(known.new_tensor(TAILS)).tolist()
-    return low / SLACK, high * SLACK
+        return usual
+    low, quarter, median, three, high = known.quantile(known.new_tensor([TAILS[0], 0.25, 0.5, 0.75, TAILS[1]])).tolist()
+    if usual[0] <= quarter and three <= usual[1]:
+        return usual
+    return max(low / SLACK, median / DEEPEST), min(high * SLACK, median * DEEPEST)
 
 
 def _small(view: View) -> View:

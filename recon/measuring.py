@@ -35,7 +35,7 @@ class Measured:
             return ""
         (problem, count), *others = Counter(self.problems.values()).most_common()
         where = f"{count} of {len(self.views)} views: " if len(self.views) > 1 else ""
-        more = f" (And {len(others)} other problems.)" if others else ""
+        more = f" (Of others: {others[0][0]})" if others else ""
         return where + problem + more
 
 
@@ -51,7 +51,8 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
     report = report or (lambda part, done, total: None)
     source, measured, problems = depth_source(name), [], {}
     cleaned = [_without_invalid(view, reads_truth(name)) for view in views]
-    near, far = _range([view for view, _ in cleaned]) if name == "multiview" else (NEAR, FAR)
+    # the depths of a room, unless the views show that their world is larger or smaller
+    near, far = depth_range([view for view, _ in cleaned], (NEAR, FAR)) if name == "multiview" else (NEAR, FAR)
     maps = multiview_depths([view for view, _ in cleaned], near=near, far=far) if name == "multiview" else None
     for index, (view, problem) in enumerate(cleaned):
         report("depth", index, len(views))
@@ -73,12 +74,6 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
     return Measured(measured, problems)
 
 
-def _range(views: Sequence[View]) -> tuple[float, float]:
-    """The depths that multiview sweeps: of a room, unless the views show that their world is larger or smaller."""
-    found = depth_range(views)
-    return found if found is not None and not (found[0] >= NEAR and found[1] <= FAR) else (NEAR, FAR)
-
-
 def _too_little(cleaned: Sequence[tuple[View, str]], index: int, view: View, name: str, typical: float) -> str:
     """Why a view has next to no depth, or none to be trusted."""
     assert view.depth is not None
@@ -92,6 +87,8 @@ def _too_little(cleaned: Sequence[tuple[View, str]], index: int, view: View, nam
         status = multiview_status([view], DepthContext(tuple(other for other, _ in around)), view.depth, typical)
         if status.reason == "frozen" or (not status.fine and share < LEAST_MEASURED):
             return status.message
+    if share == 0 and name.startswith("monocular"):
+        return "no depth: the network contradicts what the other views tell. It may not know such places."
     return "" if share > 0 else "no depth: nothing was measured in any pixel."
 
 

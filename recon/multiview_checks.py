@@ -82,8 +82,8 @@ def multiview_status(
     if depth is not None and float((depth > 0).float().mean()) < LEAST_MEASURED:
         return MultiviewStatus(
             "no match",
-            "The views do not resemble each other at any depth: check the cameras, their order and the axes, and "
-            "whether the scene moved.",
+            "The views do not resemble each other at any depth: they are too far apart (add some between), the scene "
+            "moved, or the cameras, their order or their axes are wrong.",
         )
     return MultiviewStatus("fine", f"{len(sources)} other views with up to {widest:.1f} pixels of parallax.")
 

@@ -58,7 +58,7 @@ def stereo_depth(
     if view.right is None or view.baseline is None:
         raise ValueError(
             f"depth source '{name}' needs View.right and View.baseline; got none. "
-            "Pass the right eye, or use depth='multiview' or 'truth'."
+            "Pass the right eye, or use another source: multiview, or rgbd where depth was recorded."
         )
     if not (math.isfinite(view.baseline) and view.baseline >= 0):
         raise ValueError(f"View.baseline must be finite metres >= 0; got {view.baseline}. Are left and right swapped?")

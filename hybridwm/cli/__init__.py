@@ -22,7 +22,7 @@ COMMANDS = {
     "train": "train a world model from a YAML file",
     "train-depth": "train a network that depth is measured with, from a YAML file",
     "rollout": "imagine a walk from typed actions; write video and scene",
-    "reconstruct": "turn a rectified stereo pair into a metric splat scene",
+    "reconstruct": "turn a stereo pair or a recorded sequence into a splat scene",
     "render": "film a splat scene along a camera path",
     "bench": "measure this machine: the rasterizers side by side, or reconstruction on recorded data",
     "doctor": "say what is installed, which backends work, and what to install for the rest",
@@ -95,9 +95,7 @@ def usage() -> str:
 
 def _subjects(name: str, subjects: dict[str, str]) -> str:
     rows = "\n".join(f"  {subject:<12} {text}" for subject, text in subjects.items())
-    return (
-        f"usage: hybridwm {name} SUBJECT [options]\n\n{rows}\n\nhybridwm {name} SUBJECT --help lists the options."
-    )
+    return f"usage: hybridwm {name} SUBJECT [options]\n\n{rows}\n\nhybridwm {name} SUBJECT --help lists the options."
 
 
 def parse(kind: type[Any], arguments: Sequence[str], program: str) -> Any:

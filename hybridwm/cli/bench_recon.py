@@ -67,7 +67,12 @@ def run(options: Options) -> None:
     for line in filled:
         asked = line.asked + (": not met" if line.met is False else "")
         table.add_row(line.words, *line.cells, line.other, asked)
-    console.print(table)
+    if filled:
+        console.print(table)
+    for area in chosen:
+        if not any(line.area == area for line in filled):  # none of its figures is in the table
+            for name, value in figures[area].items():
+                console.print(f"{name:<90} {value:.6g}", highlight=False, soft_wrap=True)
     for area in chosen:
         console.print(f"{area}: {len(figures[area])} figures in {seconds[area]:.0f} s", highlight=False)
     console.print(f"all figures {options.out / 'summary.json'}", highlight=False, soft_wrap=True)

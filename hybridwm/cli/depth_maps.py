@@ -18,9 +18,10 @@ LARGEST = 65_535  # of 16 bits
 FINEST = 1e-3  # metres of one step, where 65 m are enough
 
 
-def write_depth_maps(folder: RunFolder, views: Sequence[View]) -> None:
+def write_depth_maps(folder: RunFolder, views: Sequence[View], names: Sequence[str]) -> None:
     """depth/000000.png ..., confidence/000000.png ... (8 bits, 255 = 1), in the order of scene/cameras.json, and
-    depth/depth.json with the metres of one step: .001, or more where something is farther than 65 m."""
+    depth/depth.json with the metres of one step: .001, or more where something is farther than 65 m; and with the name
+    of each view."""
     farthest = max((float(view.depth.max()) for view in views if view.depth is not None), default=0.0)
     step = max(FINEST, farthest / LARGEST)
     written = []
@@ -35,4 +36,6 @@ def write_depth_maps(folder: RunFolder, views: Sequence[View]) -> None:
         if view.confidence is not None:
             write_png(folder.file(f"confidence/{written[-1]}"), view.confidence)
     with atomic_write(folder.file("depth/depth.json")) as temporary:
-        temporary.write_text(json.dumps({"metres_per_step": step, "none": 0, "files": written}, indent=1) + "\n")
+        temporary.write_text(
+            json.dumps({"metres_per_step": step, "none": 0, "files": written, "of": list(names)}, indent=1) + "\n"
+        )

@@ -65,9 +65,7 @@ def camera_path(
         low, high = torch.quantile(_thinned(gaussians.means) @ level[:3, :3].T, torch.tensor([0.05, 0.95]), dim=0)
         radius = max(float((high - low).norm()), 1e-3)
         wide = width or 640
-        path = orbit(
-            (low + high) / 2, radius, frames, width=wide, height=round(wide * 0.75), fov_x_degrees=60.0
-        )
+        path = orbit((low + high) / 2, radius, frames, width=wide, height=round(wide * 0.75), fov_x_degrees=60.0)
         return replace(path, w2c=path.w2c @ level)
     if cameras is None or count == 0:
         raise ValueError(f"the path '{kind}' needs a cameras.json beside the scene, found none; use --path orbit")
@@ -118,4 +116,3 @@ def _between(first: Camera, last: Camera, share: float) -> Camera:
 def _thinned(points: Tensor, most: int = 1_000_000) -> Tensor:
     """At most about a million points, evenly picked: torch.quantile takes no more than 16 million."""
     return points[:: max(1, len(points) // most)]
-

@@ -57,15 +57,16 @@ def reconstruct(options: Options) -> None:
         summary: dict[str, Any] = {
             "gaussians": len(built.scene),
             "views": len(built.views),
-            "names": captured.names,
+            "names": _used(captured, views, built.views),
+            "held_out_names": _used(captured, views, built.held_out),
             "missing": captured.missing,
             "kind": captured.kind,
             "depth": built.depth,
             "cameras": cameras,
             "notes": notes,
         }
-        write_depth_maps(folder, built.views)
-        pictures = _depth_pictures(folder, built)
+        write_depth_maps(folder, built.views, summary["names"])
+        pictures = _depth_pictures(folder, built, "metres" if cameras == "as recorded" else "of no known unit")
         if built.held_out:
             quality, renders = assess(built.scene, built.held_out, built.views)
             summary["quality"] = quality.figures()
@@ -137,13 +138,15 @@ def _compared(folder: RunFolder, held_out: Sequence[View], renders: Sequence[tor
     return path, "Views that the scene was not made of (above), and the scene seen from there (below)."
 
 
-def _depth_pictures(folder: RunFolder, built: Reconstruction) -> list[tuple[Path, str]]:
-    shown = built.views[len(built.views) // 2]
-    if shown.depth is None or not bool((shown.depth > 0).any()):
+def _depth_pictures(folder: RunFolder, built: Reconstruction, unit: str) -> list[tuple[Path, str]]:
+    measured = [view for view in built.views if view.depth is not None and bool((view.depth > 0).any())]
+    if not measured:
         return []
+    shown = measured[len(measured) // 2]
+    assert shown.depth is not None
     path = folder.file("depth.png")
     write_png(path, depth_with_scale(shown.depth))
-    return [(path, f"Depth of the middle view by '{built.depth}', metres; black: none.")]
+    return [(path, f"Depth of the middle view by {SOURCES.get(built.depth, built.depth)}, {unit}; black: none.")]
 
 
 def _doubts(built: Reconstruction) -> list[str]:
@@ -217,17 +220,26 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
+SOURCES = {"truth": "the depth recorded with them"}
+
+
+def _used(captured: Captured, views: Sequence[View], chosen: Sequence[View]) -> list[str]:
+    """Names of the chosen views, in their order; by their images, which no recipe replaces."""
+    places = {view.image.data_ptr(): index for index, view in enumerate(views)}
+    names = captured.names if len(captured.names) == len(views) else [str(i) for i in range(len(views))]
+    return [names[places[view.image.data_ptr()]] for view in chosen if view.image.data_ptr() in places]
+
+
 def _tell(out: Path, summary: dict[str, Any]) -> None:
-    source = {"truth": "the depth recorded with them"}.get(summary["depth"], f"'{summary['depth']}'")
+    source = SOURCES.get(summary["depth"], f"'{summary['depth']}'")
     print(f"{out}: {summary['gaussians']} Gaussians from {summary['views']} views by {source}")
     for note in summary["notes"]:
         print(f"  {note}")
     quality = summary.get("quality")
     if quality:
         print(
-            f"  views kept out: {quality['psnr']:.2f} dB, {100 * quality['coverage']:.0f} % covered "
-            f"(nearest view instead: {quality['nearest_psnr']:.2f} dB)"
+            f"  views kept out: {quality['psnr']:.2f} dB, and {quality['psnr_covered']:.2f} dB in the "
+            f"{100 * quality['coverage']:.0f} % that is covered (nearest view instead: "
+            f"{quality['nearest_psnr']:.2f} dB)"
         )
     print(f"  {out / 'report.html'}")
-
-

@@ -66,9 +66,7 @@ def run(options: Options) -> None:
     gaussians, cameras = open_scene(options.scene)
     path = camera_path(gaussians, cameras, options.path, options.frames, options.width, options.up)
     picture = options.out.suffix.lower() == ".png"
-    frames = film(
-        gaussians, path[:1] if picture else path, backend=options.backend, background=options.background
-    )
+    frames = film(gaussians, path[:1] if picture else path, backend=options.backend, background=options.background)
     if picture:
         write_png(options.out, frames[0])
     else:

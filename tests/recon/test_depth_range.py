@@ -32,12 +32,29 @@ def in_other_units(view):
     return View(view.image, camera, depth=view.depth * UNITS)
 
 
+ROOM = (0.3, 15.0)
+
+
+def test_a_world_of_the_usual_size_keeps_the_usual_range(walk):
+    assert depth_range(walk, ROOM) == ROOM
+
+
 def test_the_range_holds_what_is_seen_and_scales_with_the_world(walk):
-    near, far = depth_range(walk)
+    near, far = depth_range(walk, (10.0, 20.0))
     depths = torch.cat([view.depth.flatten() for view in walk])
     assert 0.3 * depths.min() < near < depths.min() and depths.max() < far < 4 * depths.max()
-    scaled = depth_range([in_other_units(view) for view in walk])
+    scaled = depth_range([in_other_units(view) for view in walk], ROOM)
     assert scaled == pytest.approx((UNITS * near, UNITS * far), rel=1e-3)
+
+
+def test_a_few_wrong_matches_change_nothing():
+    """Small views of a room: keypoints are matched wrongly now and then."""
+    from hybridwm.worlds.collection import walk_rooms
+    from hybridwm.worlds.rooms import RoomsRig
+
+    views = walk_rooms(seeds=[10_000_007], frames=12, rig=RoomsRig(size=64))[0].views()
+    assert depth_range(views, ROOM) == ROOM
+    assert not measure_views([replace(view, depth=None) for view in views], "multiview").views[-1].depth.eq(0).all()
 
 
 def test_multiview_measures_a_world_of_other_units(walk):
@@ -56,7 +73,6 @@ def test_multiview_measures_a_world_of_other_units(walk):
 
 def test_too_little_says_nothing(walk):
     blank = [replace(view, image=torch.full_like(view.image, 0.5)) for view in walk]
-    assert depth_range(blank) is None and depth_range(walk[:1]) is None
-    assert depth_range([walk[0], walk[0]]) is None
     broken = [replace(view, image=torch.full_like(view.image, torch.nan)) for view in walk]
-    assert depth_range(broken) is None
+    for views in (blank, broken, walk[:1], [walk[0], walk[0]]):
+        assert depth_range(views, (10.0, 20.0)) == (10.0, 20.0)
