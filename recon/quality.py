@@ -59,7 +59,7 @@ def assess(
         renders.append(output.rgb.clamp(0, 1))
         rows.append(_compare(output, view, own))
     table = torch.tensor(rows, dtype=torch.float64)
-    return Quality(len(held_out), *table.nanmean(dim=0).tolist(), _consistency(scene, own)), renders
+    return Quality(len(held_out), *table.nanmean(dim=0).tolist(), consistency=_consistency(scene, own)), renders
 
 
 def _compare(output: RenderOutput, view: View, own: Sequence[View]) -> list[float]:
