@@ -39,6 +39,7 @@ BINS = (0.5, 0.7, 0.85, 0.95, 1.0001)  # edges of confidence
 KEEP_OUT, REFINED_SIZE = 3, (270, 180)  # every third view; width and height
 NEAR_POINT = 0.05  # metres within which a point counts as found
 ROOMS, FRAMES = (30_000_001, 30_000_002), 28  # seeds for settings; others judge
+HELD_OUT = tuple(range(10_000_000, 10_000_004))
 
 Measured = list[tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]]
 
@@ -55,7 +56,14 @@ def measure(data_folder: str | Path, pictures: str | Path | None = None) -> dict
                 figures |= {f"{name} {key}": value for key, value in refined(views).items()}
     for seed in ROOMS:
         figures |= {f"room {seed} {key}": value for key, value in room(seed).items()}
-    return figures
+    return figures | {f"held-out rooms {key}": value for key, value in held_out_reliability().items()}
+
+
+def held_out_reliability(seeds: Sequence[int] = HELD_OUT) -> dict[str, float]:
+    """Whether the confidence is the share that is right, in rooms that set nothing."""
+    walks = [[_single(view) for view in walk_rooms([seed], FRAMES, RoomsRig())[0].views()] for seed in seeds]
+    found = [multiview_depths([replace(view, depth=None) for view in views]) for views in walks]
+    return reliability([view for views in walks for view in views], [one for depths in found for one in depths])
 
 
 def _single(view: View) -> View:
