@@ -15,7 +15,7 @@ class SightsConfig:
 
     first_seed: int = 0
     """Rooms have seeds first_seed ... first_seed + rooms - 1. Held-out seeds start at 10,000,000."""
-    rooms: int = 2340
+    rooms: int = 5940
     validation: int = 60
     """Rooms after the training ones."""
     images: int = 4
@@ -55,7 +55,7 @@ class MonocularTraining:
     sights: SightsConfig = field(default_factory=SightsConfig)
     seed: int = 0
     """The order of images, their photometric changes and the initial weights are functions of (seed, step)."""
-    steps: int = 2600
+    steps: int = 18000
     """Optimiser steps."""
     batch: int = 8
     """Images a step."""
