@@ -9,7 +9,7 @@ from recon import rectify
 from recon.pipeline import read_pair, reconstruct_raw_pair
 from recon.readers.camera_info import read_camera_info, stereo_motion
 from recon.readers.intrinsics import Intrinsics
-from recon.readers.lens import undistort_points
+from recon.readers.lens import distort, undistort_points
 from recon.stereo import stereo_depth
 from recon.stereo_checks import check_pair
 from recon.view import View
@@ -77,6 +77,24 @@ def test_depth_of_a_raw_pair_is_metric(pair, known):
     error = plane_errors(depth, view.camera, turned(found.right_from_left))
     assert (depth > 0).float().mean() > 0.7
     assert error.median() < 0.01 and (error < 0.05).float().mean() > 0.9
+
+
+def test_each_pixel_shows_what_its_ray_met():
+    """To a tenth of a pixel: half a one is what a wrong first centre costs."""
+    v, u = torch.meshgrid(torch.arange(180) + 0.5, torch.arange(240) + 0.5, indexing="ij")
+    places = torch.stack([u / 240, v / 180, torch.zeros_like(u)], dim=-1)  # every pixel's colour is its place
+    known = motion()
+    view = rectify([(places, places)], LEFT, RIGHT, right_from_left=known).views[0]
+    assert view.right is not None
+    _, rays = view.camera.rays()
+    left_from_rectified = turned(known)
+    for lens, image, eye_from_left in ((LEFT, view.image, torch.eye(3)), (RIGHT, view.right, known[:3, :3])):
+        local = rays.double() @ left_from_rectified.T @ eye_from_left.double().T
+        expected = torch.from_numpy(distort(lens, (local[..., :2] / local[..., 2:]).reshape(-1, 2).numpy()))
+        shown = image[..., :2].reshape(-1, 2).double() * torch.tensor([240.0, 180.0])
+        inside = ((expected > 1) & (expected < torch.tensor([239.0, 179.0]))).all(-1)
+        assert inside.float().mean() > 0.8
+        assert (shown - expected)[inside].abs().max() < 0.1
 
 
 def test_unrectified_it_is_refused_and_measured_wrong(pair):

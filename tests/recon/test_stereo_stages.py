@@ -1,5 +1,8 @@
 """The stages of stereo, each against exact truth or a plain reference."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
 import numpy as np
 import pytest
 
@@ -161,3 +164,19 @@ def test_edges_move_to_where_the_colour_changes():
     refined = refine(disparity, np.ones((60, 80), bool), image)
     assert (np.abs(refined[:, :39] - 3) < 0.5).mean() > 0.97
     assert (np.abs(refined[:, 41:] - 12) < 0.5).all()
+
+
+def test_matches_in_several_threads_do_not_disturb_each_other():
+    """Each thread keeps sums of its own between calls."""
+    generator = np.random.default_rng(0)
+    pairs = [generator.integers(0, 255, (2, 96, 128, 3), np.uint8) for _ in range(8)]
+
+    def winners(pair):
+        grey = cv2.cvtColor(pair[0], cv2.COLOR_RGB2GRAY)
+        return semi_global(matching_costs(pair[0], pair[1], 64, 1), grey, 64, 1).disparity
+
+    alone = [winners(pair) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(6):
+            for one, together in zip(alone, pool.map(winners, pairs), strict=True):
+                assert np.array_equal(one, together)
