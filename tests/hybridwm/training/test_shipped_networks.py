@@ -1,4 +1,4 @@
-"""What the package ships is what its own command would make: the cards of the depth networks name the packaged files."""
+"""What the package ships is what its own command would make: the depth networks' cards name the packaged files."""
 
 import json
 
