@@ -8,10 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from render import RenderOutput
+from render import Camera, RenderOutput
 
 HIDDEN = 0.05
 """Below this alpha a recalled colour is noise divided by almost nothing: it is shown as grey."""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A frame that memory kept, with the (left) camera that it was seen from. It may be smaller than the core's frames:
+    height and width are multiples of the patch, and the camera is scaled with it."""
+
+    image: Float[Tensor, "h w 3"]
+    camera: Camera
+    right: Float[Tensor, "h w 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Recalled:
     """
 
     renders: tuple[RenderOutput, ...] = ()
-    frames: tuple = ()
+    frames: tuple[Remembered, ...] = ()
 
 
 def to_video(
