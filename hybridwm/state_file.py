@@ -17,7 +17,7 @@ from recon.scene import PROVENANCE_SHAPES
 from render import Camera, FormatError, Gaussians
 from render.files import atomic_write
 
-from .core.transformer import Page
+from .core.clip import Page
 from .core.video_core import Context
 from .world_model import Oracle, WorldState
 

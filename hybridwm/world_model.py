@@ -20,6 +20,7 @@ from .actions.between import action_between
 from .actions.choice import action_vector
 from .actions.walker import Walker
 from .core.conditioning import Recalled, to_images, to_video
+from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
 from .memory import Memory, make_memory
 from .weights.store import load_weights
@@ -68,7 +69,11 @@ class Rollout:
 
 
 class WorldModel:
-    """A core, a body, a memory and a depth source."""
+    """A core, a body, a memory and a depth source.
+
+    solver_steps, shortcut, guidance: as for VideoCore.imagine. context_noise: the flow time at which past frames are
+    shown, where it is not to be the weights' own.
+    """
 
     def __init__(
         self,
@@ -78,6 +83,9 @@ class WorldModel:
         depth: str | None = None,
         body: Walker | None = None,
         solver_steps: int = 1,
+        shortcut: bool = True,
+        guidance: HistoryGuidance | None = None,
+        context_noise: float | None = None,
     ) -> None:
         if memory.grounded and depth is None:
             raise ValueError(
@@ -94,6 +102,9 @@ class WorldModel:
         self.depth = depth
         self.body = body or Walker()
         self.solver_steps = solver_steps
+        self.shortcut = shortcut
+        self.guidance = guidance
+        self.context_noise = context_noise
         self._source = None if depth is None else depth_source(depth)
 
     @torch.no_grad()
@@ -120,7 +131,7 @@ class WorldModel:
             )
         for view in views:
             self._check(view)
-        context = self.core.begin(views[0].camera, seed)
+        context = self.core.begin(views[0].camera, seed, baseline=views[0].baseline)
         first = max(0, len(views) - self.core.config.window)
         context = replace(context, steps=first, camera=views[max(0, first - 1)].camera)
         memory, seen = self.memory.begin(views[0].camera.device), ()
@@ -171,7 +182,15 @@ class WorldModel:
             camera = replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
         recalled = self.memory.recall(state.memory, camera, state.baseline)
         clock.lap("render")
-        video = self.core.imagine(state.context, recalled, camera, action, solver_steps=self.solver_steps)
+        video = self.core.imagine(
+            state.context,
+            recalled,
+            camera,
+            action,
+            solver_steps=self.solver_steps,
+            shortcut=self.shortcut,
+            guidance=self.guidance,
+        )
         image, right = to_images(video)
         view = View(image, camera, right=right, baseline=None if right is None else state.baseline)
         context = self._remember(state.context, view, action)
@@ -215,7 +234,15 @@ class WorldModel:
 
     def _remember(self, context: Context, view: View, action: Float[Tensor, "a"]) -> Context:
         frame = to_video(view.image, view.right if self.core.config.eyes == 2 else None)
-        return self.core.remember(context, frame, view.camera, action, window=self.memory.frames)
+        return self.core.remember(
+            context,
+            frame,
+            view.camera,
+            action,
+            window=self.memory.frames,
+            context_noise=self.context_noise,
+            guidance=self.guidance,
+        )
 
     def _check(self, view: View) -> None:
         cfg = self.core.config
@@ -268,6 +295,9 @@ def load(
     memory: str = "splat",
     depth: str | None = None,
     solver_steps: int = 1,
+    shortcut: bool = True,
+    guidance: HistoryGuidance | None = None,
+    context_noise: float | None = None,
     device: str | torch.device = "cpu",
 ) -> WorldModel:
     """A world model from packaged weights (by name), a folder or a file. Memory needs the name of a depth source
@@ -277,9 +307,15 @@ def load(
     """
     loaded = load_weights(weights)
     core = VideoCore(loaded.core)
-    loaded.fill(core.transformer)
+    loaded.fill(core.network)
     return WorldModel(
-        core.to(device), make_memory(memory, eyes=loaded.core.eyes), depth=depth, solver_steps=solver_steps
+        core.to(device),
+        make_memory(memory, eyes=loaded.core.eyes),
+        depth=depth,
+        solver_steps=solver_steps,
+        shortcut=shortcut,
+        guidance=guidance,
+        context_noise=context_noise,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from render import Camera, RenderOutput
+
+from .clip import RememberedTokens
+from .config import CoreConfig
+from .embeddings import patchify, ray_map
 
 HIDDEN = 0.05
 """Below this alpha a recalled colour is noise divided by almost nothing: it is shown as grey."""
@@ -85,3 +90,25 @@ def recall_tensor(recalled: Recalled, eyes: int, height: int, width: int) -> Flo
         [alpha[i] if r.features is None else r.features[..., 0] for i, r in enumerate(recalled.renders)]
     )
     return recall_channels(rgb, alpha, observed)
+
+
+def remembered_tokens(
+    frames: Sequence[Remembered], camera: Camera, config: CoreConfig
+) -> RememberedTokens:
+    """Patches of remembered frames, and their rays in the camera's axes; a batch and a clip of one."""
+    patches, rays = [], []
+    for frame in frames:
+        height, width = frame.image.shape[:2]
+        if height % config.patch or width % config.patch:
+            raise ValueError(
+                f"Remembered.image: expected sides that patch={config.patch} divides; got {height}x{width}."
+            )
+        if (frame.right is None) != (config.eyes == 1):
+            raise ValueError(f"Remembered.right: expected {config.eyes} eyes; got {'one' if frame.right is None else 2}.")
+        patches.append(patchify(to_video(frame.image, frame.right), config.patch))
+        # camera_from_remembered = camera_from_world @ world_from_remembered
+        to = camera.w2c @ frame.camera.c2w
+        rays.append(ray_map(frame.camera.K, to, patch=config.patch, width=width, height=height))
+    tokens = torch.cat(patches)
+    visible = torch.ones(1, len(tokens), dtype=torch.bool, device=tokens.device)
+    return RememberedTokens(tokens[None], torch.cat(rays)[None, None], visible)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,19 @@ class CoreConfig:
     """Number of blocks; every second one also looks at past frames."""
     heads: int = 6
     """Attention heads; `dim / heads` must be a multiple of 8 (rotary pairs over time, y, x)."""
+    ends: Literal["patch", "conv"] = "patch"
+    """How tokens are made of pixels: by a linear layer a patch, or by a small pixel-unshuffle U-Net."""
+    conv_width: int = 96
+    """Channels of the U-Net's residual blocks."""
+    conv_depth: int = 1
+    """Residual blocks on the way down; one more on the way up."""
     mlp_ratio: int = 4
     """Hidden width of the feed-forward layers over `dim`."""
     window: int = 4
     """Past frames that a frame may look at."""
+    levels: int = 6
+    """Step sizes of the sampler that are learned: 1, 1/2, 1/4, … of the way from noise to data; the last is the
+    infinitesimal one (Frans et al. 2024)."""
     action_dim: int = 4
     """Length of the action vector: forward m, right m, yaw rad, pitch rad."""
     context_noise: float = 0.02
@@ -49,6 +59,11 @@ class CoreConfig:
     def channels(self) -> int:
         """Channels of a video frame: three for each eye."""
         return 3 * self.eyes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a video frame."""
+        return self.channels, self.height, self.width
 
     @property
     def recall_channels(self) -> int:

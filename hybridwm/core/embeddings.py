@@ -62,28 +62,40 @@ class RayEmbedding(nn.Module):
         return self.linear(torch.cat([direction, waves.cos(), waves.sin(), 4 * origin, 4 * moment], -1))
 
 
-def relative_rays(
+def ray_map(
     K: Float[Tensor, "*B 3 3"],
-    w2c: Float[Tensor, "*B 4 4"],
-    previous_w2c: Float[Tensor, "*B 4 4"],
+    to: Float[Tensor, "*B 4 4"],
     *,
     patch: int,
     width: int,
     height: int,
 ) -> Float[Tensor, "*B n 6"]:
-    """Origin (metres) and unit direction of each patch centre's ray, in the axes of the previous frame's camera."""
+    """Origin (metres) and unit direction of each patch centre's ray, in the axes that `to` leads to from the camera's."""
     v, u = torch.meshgrid(
-        torch.arange(patch / 2, height, patch, dtype=w2c.dtype, device=w2c.device),
-        torch.arange(patch / 2, width, patch, dtype=w2c.dtype, device=w2c.device),
+        torch.arange(patch / 2, height, patch, dtype=K.dtype, device=K.device),
+        torch.arange(patch / 2, width, patch, dtype=K.dtype, device=K.device),
         indexing="ij",
     )
     pixels = torch.stack([u, v, torch.ones_like(u)], -1).reshape(-1, 3)
     directions = pixels @ torch.linalg.inv(K).mT
-    # previous_from_current = previous_from_world @ world_from_current
-    previous_from_current = previous_w2c @ torch.linalg.inv(w2c)
-    directions = torch.nn.functional.normalize(directions @ previous_from_current[..., :3, :3].mT, dim=-1)
-    origins = previous_from_current[..., None, :3, 3].expand_as(directions)
+    directions = torch.nn.functional.normalize(directions @ to[..., :3, :3].mT, dim=-1)
+    origins = to[..., None, :3, 3].expand_as(directions)
     return torch.cat([origins, directions], -1)
+
+
+def eye_motion(
+    previous_w2c: Float[Tensor, "*B 4 4"], w2c: Float[Tensor, "*B 4 4"], eyes: int, baseline: float
+) -> Float[Tensor, "*B E 4 4"]:
+    """previous_from_current of each eye; the right eye is `baseline` metres along the left one's +x."""
+    # previous_from_current = previous_from_world @ world_from_current
+    left = previous_w2c @ torch.linalg.inv(w2c)
+    if eyes == 1:
+        return left[..., None, :, :]
+    right = left.clone()
+    # previous_right_from_right = right_from_left @ left_motion @ left_from_right
+    right[..., :3, 3] += baseline * left[..., :3, 0]
+    right[..., 0, 3] -= baseline
+    return torch.stack([left, right], -3)
 
 
 def rotary_angles(

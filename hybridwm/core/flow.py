@@ -5,8 +5,10 @@ Sources: Lipman et al. 2023 (flow matching), Chen et al. 2024 (diffusion forcing
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -34,6 +36,34 @@ def loss(
     return (error / t.clamp(min=0.5).square()).mean(), error
 
 
+def shortcut_target(
+    denoise: Callable[[Tensor, Tensor, Tensor], Tensor],
+    noisy: Float[Tensor, "B F C H W"],
+    t: Float[Tensor, "B F"],
+    level: Int[Tensor, "B F"],
+) -> Float[Tensor, "B F C H W"]:
+    """The clean frame whose one step of 2 ** -level is what two steps of half that size give (Frans et al. 2024,
+    eq. 5, written in the clean frame). `denoise(noisy, t, level)` gives clean frames; t ≥ 2 ** -level."""
+    half = 0.5 ** (level + 1).to(t.dtype)
+    first = velocity(noisy, denoise(noisy, t, level + 1), t)
+    midway = noisy - half[..., None, None, None] * first
+    second = velocity(midway, denoise(midway, t - half, level + 1), t - half)
+    return noisy - t[..., None, None, None] * (first + second) / 2
+
+
+def shortcut_times(
+    shape: tuple[int, int], levels: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "B F"], Int[Tensor, "B F"]]:
+    """Flow times and levels for shortcut steps: a level for each clip, its times on that level's grid; half of the
+    time the first one, where every sampler begins."""
+    device = generator.device
+    level = torch.randint(levels - 1, (shape[0], 1), generator=generator, device=device).expand(shape)
+    step = 0.5**level
+    n = (torch.rand(shape, generator=generator, device=device) / step).floor() + 1
+    t = torch.where(torch.rand(shape, generator=generator, device=device) < 0.5, 1.0, n * step)
+    return t.clamp(max=1), level
+
+
 def target_times(shape: tuple[int, int], generator: torch.Generator) -> Float[Tensor, "B F"]:
     """Independent flow times for the frames to be denoised: half logit-normal, a quarter uniform, a quarter pure noise
     (few-step samplers start there, so it is trained more than a smooth density would)."""
@@ -46,9 +76,11 @@ def target_times(shape: tuple[int, int], generator: torch.Generator) -> Float[Te
 
 
 def context_times(shape: tuple[int, int], generator: torch.Generator) -> Float[Tensor, "B F"]:
-    """Independent flow times for the frames shown as context: mostly near clean, now and then anything up to noise."""
+    """Independent flow times for the frames shown as context: mostly near clean; a tenth of the frames, and all frames
+    of an eighth of the clips, anything up to noise (diffusion forcing)."""
     device = generator.device
     low = 0.2 * torch.rand(shape, generator=generator, device=device) ** 2
     any_level = torch.rand(shape, generator=generator, device=device)
     pick = torch.rand(shape, generator=generator, device=device) < 0.1
-    return torch.where(pick, any_level, low)
+    clips = torch.rand((shape[0], 1), generator=generator, device=device) < 0.125
+    return torch.where(pick | clips, any_level, low)

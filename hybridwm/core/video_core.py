@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,22 +11,36 @@ from torch import Tensor, nn
 
 from render import Camera
 
-from .conditioning import Recalled, recall_tensor
+from .clip import Conditions, Page
+from .conditioning import Recalled, recall_tensor, remembered_tokens
 from .config import CoreConfig
-from .embeddings import relative_rays
+from .embeddings import eye_motion
 from .flow import mix
-from .sampler import CONTEXT, euler, noise
-from .transformer import Conditions, Page, VideoTransformer
+from .guidance import History, HistoryGuidance
+from .joint import sample_jointly
+from .network import VideoNetwork
+from .sampler import CONTEXT, euler, level_of, noise
 
 
 @dataclass(frozen=True)
 class Context:
-    """The recent past as a value: cached pages (oldest first), the newest camera, how many frames came before."""
+    """The recent past as a value: cached pages (oldest first), the newest camera, how many frames came before.
+
+    baseline: metres between the eyes of a binocular core. noisier: pages of the same frames at other flow times, for
+    guidance that asks for them.
+    """
 
     pages: tuple[Page, ...]
     camera: Camera
     steps: int
     seed: int
+    baseline: float = 0.0
+    noisier: tuple[tuple[float, tuple[Page, ...]], ...] = ()
+
+    def seen_by(self, history: History) -> tuple[Page, ...]:
+        """The pages of one history."""
+        pages = self.pages if history.noise is None else dict(self.noisier)[history.noise]
+        return pages if history.frames is None else pages[-history.frames :]
 
 
 class VideoCore(nn.Module):
@@ -34,11 +49,13 @@ class VideoCore(nn.Module):
     def __init__(self, config: CoreConfig) -> None:
         super().__init__()
         self.config = config
-        self.transformer = VideoTransformer(config)
+        self.network = VideoNetwork(config)
 
-    def begin(self, camera: Camera, seed: int) -> Context:
-        """An empty context: the next frame will be step 0."""
-        return Context((), camera, 0, seed)
+    def begin(self, camera: Camera, seed: int, *, baseline: float | None = None) -> Context:
+        """An empty context: the next frame will be step 0. Raises ValueError for two eyes without a baseline."""
+        if self.config.eyes == 2 and not baseline:
+            raise ValueError(f"begin: expected a baseline in metres for two eyes; got {baseline}.")
+        return Context((), camera, 0, seed, baseline or 0.0)
 
     @torch.no_grad()
     def imagine(
@@ -49,15 +66,29 @@ class VideoCore(nn.Module):
         action: Float[Tensor, "a"],
         *,
         solver_steps: int = 1,
+        shortcut: bool = True,
+        guidance: HistoryGuidance | None = None,
     ) -> Float[Tensor, "C H W"]:
-        """The next frame, -1…1. Equal seeds and steps start from equal noise in every arm."""
+        """The next frame, -1…1. Equal seeds and steps start from equal noise in every arm.
+
+        shortcut: take steps of the size that was trained for (where solver_steps is 1, 2, 4, …); without, the flow's
+        own velocity: one step then gives the average of all frames that may come. guidance: needs a context that was
+        remembered with it.
+        """
         cfg = self.config
-        shape = (1, 1, cfg.channels, cfg.height, cfg.width)
-        start = noise(context.seed, context.steps, 0, shape).to(action.device)
-        told = self._conditions(context, camera, action, recalled)
+        guidance = guidance or HistoryGuidance()
+        start = noise(context.seed, context.steps, 0, (1, 1, *cfg.shape)).to(action.device)
+        level = level_of(solver_steps, cfg.levels) if shortcut else cfg.levels - 1
+        told = self.conditions(context, camera, action, recalled, level=level)
+        told_of = [(history.weight, context.seen_by(history)) for history in guidance.used]
+        if guidance.rest:
+            told_of.append((guidance.rest, ()))
 
         def denoise(noisy: Tensor, t: Tensor) -> Tensor:
-            return self.transformer(noisy, replace(told, t=t), pages=context.pages)[0]
+            clean = [(w, self.network(noisy, replace(told, t=t), pages=pages)) for w, pages in told_of]
+            if len(clean) == 1:  # of weight 1
+                return clean[0][1]
+            return sum((w * frame for w, frame in clean), torch.zeros_like(noisy))
 
         return euler(denoise, start, solver_steps)[0, 0]
 
@@ -70,38 +101,92 @@ class VideoCore(nn.Module):
         action: Float[Tensor, "a"],
         *,
         window: int | None = None,
+        context_noise: float | None = None,
+        guidance: HistoryGuidance | None = None,
     ) -> Context:
         """The context after a frame: its page is written once, at the context noise level, and the oldest goes.
 
         Pages hold no recalled render, so they depend on frames, actions and cameras alone, whatever the memory.
+        context_noise: the flow time at which the frame is shown; training has seen all of them, small ones most.
         """
         cfg = self.config
         fixed = noise(context.seed, context.steps, CONTEXT, (1, 1, *frame.shape)).to(frame.device)
-        t = frame.new_full((1, 1), cfg.context_noise)
-        told = replace(self._conditions(context, camera, action, Recalled()), t=t)
-        _, written = self.transformer(mix(frame[None, None], fixed, t), told, pages=context.pages)
-        page = self.transformer.write_page(written, context.steps)
+        told = self.conditions(context, camera, action, Recalled(), level=cfg.levels - 1)
         window = cfg.window if window is None else window
-        pages = (*context.pages, page)[-window:] if window else ()
-        return Context(pages, camera, context.steps + 1, context.seed)
 
-    def _conditions(
-        self, context: Context, camera: Camera, action: Float[Tensor, "a"], recalled: Recalled
-    ) -> Conditions:
-        cfg = self.config
-        rays = relative_rays(
-            camera.K, camera.w2c, context.camera.w2c, patch=cfg.patch, width=cfg.width, height=cfg.height
+        def written(pages: tuple[Page, ...], level: float) -> tuple[Page, ...]:
+            if not window:
+                return ()
+            t = frame.new_full((1, 1), level)
+            noisy = mix(frame[None, None], fixed, t)
+            page = self.network.write(noisy, replace(told, t=t), pages, context.steps)
+            return (*pages, page)[-window:]
+
+        own = cfg.context_noise if context_noise is None else context_noise
+        noisier = dict(context.noisier)
+        levels = guidance.noises if guidance is not None else ()
+        return replace(
+            context,
+            pages=written(context.pages, own),
+            camera=camera,
+            steps=context.steps + 1,
+            noisier=tuple((level, written(noisier.get(level, ()), level)) for level in levels),
         )
+
+    @torch.no_grad()
+    def sample(
+        self,
+        context: Context,
+        recalled: Sequence[Recalled],
+        cameras: Sequence[Camera],
+        actions: Float[Tensor, "F a"],
+        *,
+        schedule: str = "autoregressive",
+        solver_steps: int = 1,
+        shortcut: bool = True,
+    ) -> Float[Tensor, "F C H W"]:
+        """F frames after the context, -1…1 in 256 levels, by one of the schedules of diffusion forcing.
+
+        recalled: what memory knows from each camera now. Its remembered frames must be the same for all.
+        """
+        if not len(cameras) == len(actions) == len(recalled):
+            raise ValueError(
+                "sample: expected as many recalled as cameras and actions; got "
+                f"{len(recalled)}, {len(cameras)} and {len(actions)}."
+            )
+        level = level_of(solver_steps, self.config.levels) if shortcut else self.config.levels - 1
+        told = []
+        for i, (camera, action) in enumerate(zip(cameras, actions, strict=True)):
+            told.append(self.conditions(context, camera, action, recalled[i], level=level))
+            context = replace(context, camera=camera, steps=context.steps + 1)
+        begun = replace(context, steps=context.steps - len(told))
+        return sample_jointly(self.network, begun.pages, told, begun.seed, begun.steps, schedule, solver_steps)
+
+    def conditions(
+        self,
+        context: Context,
+        camera: Camera,
+        action: Float[Tensor, "a"],
+        recalled: Recalled,
+        *,
+        level: int,
+    ) -> Conditions:
+        """What the network is told of the frame after a context, at flow time 1."""
+        cfg = self.config
         recall = recall_tensor(recalled, cfg.eyes, cfg.height, cfg.width)
         known = recall is not None
         if recall is None:
             recall = action.new_zeros(cfg.recall_channels, cfg.height, cfg.width)
         device = action.device
+        remembered = remembered_tokens(recalled.frames, camera, cfg) if recalled.frames else None
         return Conditions(
             t=torch.ones(1, 1, device=device),
+            level=torch.full((1, 1), level, device=device),
             steps=torch.full((1, 1), context.steps, device=device),
             actions=action[None, None],
-            rays=rays[None, None],
+            K=camera.K[None, None],
+            motion=eye_motion(context.camera.w2c, camera.w2c, cfg.eyes, context.baseline)[None, None],
             recall=recall[None, None],
             has_recall=torch.full((1, 1), known, device=device),
+            remembered=remembered,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,10 @@ from torch import Tensor
 
 from render.camera import Camera
 
+from ..core.clip import Conditions
 from ..core.conditioning import Recalled, to_video
-from ..core.embeddings import relative_rays
 from ..core.flow import mix
 from ..core.sampler import CONTEXT, noise
-from ..core.transformer import Conditions
 from ..core.video_core import VideoCore
 from ..world_model import Frame, WorldState
 from . import arms
@@ -55,7 +54,7 @@ def relative_slope(seconds: Float[np.ndarray, " N"] | list[float]) -> float:
 def cached_error(core: VideoCore, walk: Episode, age: int) -> float:
     """Largest difference (frames of −1…1) between a cached step and a full forward pass over `age` frames."""
     clip = _clip(core, walk, age)
-    context = core.begin(clip.cameras[0], walk.seed)
+    context = core.begin(clip.cameras[0], walk.seed, baseline=walk.views[0].baseline)
     for frame, camera, action in zip(clip.frames[:-1], clip.cameras[:-1], clip.told.actions[0, :-1], strict=True):
         context = core.remember(context, frame, camera, action)
     last = clip.told.actions[0, -1]
@@ -83,22 +82,20 @@ def _clip(core: VideoCore, walk: Episode, age: int) -> _Clip:
     noisy = mix(frames[None], fixed[None], t)
     noisy[:, -1] = noise(walk.seed, age - 1, 0, (1, 1, *frames.shape[1:]))[:, 0]
     t[:, -1] = 1
-    now, before = Camera.stack(cameras), Camera.stack([cameras[0], *cameras[:-1]])
-    rays = relative_rays(now.K, now.w2c, before.w2c, patch=cfg.patch, width=cfg.width, height=cfg.height)
-    told = Conditions(
-        t=t,
-        steps=torch.arange(age)[None],
-        actions=torch.cat([torch.zeros(1, cfg.action_dim), walk.start_actions[: age - 1]])[None],
-        rays=rays[None],
-        recall=torch.zeros(1, age, cfg.recall_channels, cfg.height, cfg.width),
-        has_recall=torch.zeros(1, age, dtype=torch.bool),
-    )
+    actions = torch.cat([torch.zeros(1, cfg.action_dim), walk.start_actions[: age - 1]])
+    context = core.begin(cameras[0], walk.seed, baseline=walk.views[0].baseline)
+    parts = []
+    for step, (camera, action) in enumerate(zip(cameras, actions, strict=True)):
+        level = 0 if step == age - 1 else cfg.levels - 1  # one solver step for the last, context for the others
+        parts.append(core.conditions(replace(context, steps=step), camera, action, Recalled(), level=level))
+        context = replace(context, camera=camera)
+    told = replace(Conditions.joined(parts), t=t)
     return _Clip(frames, cameras, noisy, told)
 
 
 @torch.no_grad()
 def _uncached(core: VideoCore, clip: _Clip) -> Tensor:
-    return core.transformer(clip.noisy, clip.told)[0][0, -1]
+    return core.network(clip.noisy, clip.told)[0, -1]
 
 
 def _uncached_seconds(core: VideoCore, walk: Episode, age: int) -> float:

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..core import flow
-from ..core.embeddings import relative_rays
-from ..core.transformer import Conditions, Sight
+from ..core.clip import Conditions, RememberedTokens, Sight
+from ..core.embeddings import eye_motion
 from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
 from .episodes import Episodes
 from .recall import Sources, corrupt, splat
+from .remembering import remembered_tokens
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips as the network reads them: F context frames (nearly clean), then the same F frames as noisy targets."""
+    """Clips as the network reads them: F context frames (nearly clean), then the same F frames as noisy targets.
+
+    shortcut: the clips that learn steps of a given size, from the network's own smaller ones.
+    """
 
     noisy: Float[Tensor, "B G C H W"]
+    noise: Float[Tensor, "B G C H W"]
     conditions: Conditions
     sight: Sight
     clean: Float[Tensor, "B F C H W"]
-    t: Float[Tensor, "B F"]
+    shortcut: Bool[Tensor, "B"]
+
+    @property
+    def t(self) -> Float[Tensor, "B F"]:
+        """Flow times of the targets."""
+        return self.conditions.t[:, self.clean.shape[1] :]
+
+    def take(self, clips: Tensor) -> Batch:
+        """Some of the clips."""
+        told = self.conditions
+        fields = {k: v[clips] for k, v in vars(told).items() if k != "remembered"}
+        remembered = told.remembered
+        if remembered is not None:
+            remembered = RememberedTokens(**{k: v[clips] for k, v in vars(remembered).items()})
+        assert self.sight.visible is not None
+        return Batch(
+            self.noisy[clips],
+            self.noise[clips],
+            Conditions(**fields, remembered=remembered),
+            Sight(self.sight.frames, self.sight.visible[clips]),
+            self.clean[clips],
+            self.shortcut[clips],
+        )
+
+    def showing(self, frames: Float[Tensor, "B F C H W"]) -> Batch:
+        """With other frames as context, at the same noise."""
+        f = self.clean.shape[1]
+        context = flow.mix(frames, self.noise[:, :f], self.conditions.t[:, :f])
+        return replace(self, noisy=torch.cat([context, self.noisy[:, f:]], 1))
 
 
 def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
@@ -113,14 +146,13 @@ def make_batch(
     clean = episodes.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
     w2c = episodes.w2c[walk[:, None], frames]
     before = episodes.w2c[walk[:, None], frames - 1]
-    K = rig.camera(w2c).K
-    rays = relative_rays(K, w2c, before, patch=core.patch, width=core.width, height=core.height)
+    motion = eye_motion(before, w2c, core.eyes, rig.baseline)
     actions = episodes.actions[walk[:, None], frames]
 
     if config.shuffle_actions:
         # from another clip: within one, neighbouring actions are too alike to be wrong
         order = torch.randperm(f, generator=generator, device=device)
-        actions, rays = actions.roll(1, 0)[:, order], rays.roll(1, 0)[:, order]
+        actions, motion = actions.roll(1, 0)[:, order], motion.roll(1, 0)[:, order]
 
     has_recall = torch.rand(b, generator=generator, device=device) >= config.recall.drop
     recall = clean.new_zeros(b, f, core.recall_channels, core.height, core.width)
@@ -134,25 +166,37 @@ def make_batch(
     window[drop < config.context_drop / 3] = 0
 
     t_context = flow.context_times((b, f), generator)
-    t_target = flow.target_times((b, f), generator) if t is None else t
+    t_target = flow.target_times((b, f), generator)
+    shortcut = torch.rand(b, generator=generator, device=device) < config.shortcut
+    t_short, level = flow.shortcut_times((b, f), core.levels, generator)
+    t_target = torch.where(shortcut[:, None], t_short, t_target)
+    level = torch.where(shortcut[:, None], level, core.levels - 1)
+    if t is not None:
+        t_target = t
     noise = torch.randn((b, 2 * f, *clean.shape[2:]), generator=generator, device=device)
     times = torch.cat([t_context, t_target], 1)
     twice = torch.cat([clean, clean], 1)
-    steps = torch.arange(f, device=device).repeat(2).expand(b, -1)
+    remembered = None
+    if float(torch.rand((), generator=generator, device=device)) < config.remembered:
+        remembered = remembered_tokens(episodes, walk, frames, core, rig, generator)
     return Batch(
         noisy=flow.mix(twice, noise, times),
+        noise=noise,
         conditions=Conditions(
             t=times,
-            steps=steps,
+            level=torch.cat([torch.full_like(level, core.levels - 1), level], 1),
+            steps=torch.arange(f, device=device).repeat(2).expand(b, -1),
             actions=torch.cat([actions, actions], 1),
-            rays=torch.cat([rays, rays], 1),
+            K=rig.camera(w2c).K.repeat(1, 2, 1, 1),
+            motion=torch.cat([motion, motion], 1),
             # pages hold no recalled render, so context frames are shown none
             recall=torch.cat([torch.zeros_like(recall), recall], 1),
             has_recall=_targets_only(has_recall, f),
+            remembered=remembered,
         ),
         sight=sights(b, f, window, core.window, device),
         clean=clean,
-        t=t_target,
+        shortcut=shortcut,
     )
 
 

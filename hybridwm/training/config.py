@@ -77,6 +77,14 @@ class TrainConfig:
     """Decay of the averaged weights that are published."""
     context_drop: float = 0.15
     """Share of clips in which frames see only the last frame, or none at all."""
+    shortcut: float = 0.25
+    """Share of clips that learn large solver steps from the network's own smaller ones; 0 leaves shortcuts out."""
+    remembered: float = 0.25
+    """Share of batches that are shown remembered frames beside the recent ones."""
+    own_rollouts: float = 0.1
+    """Share of batches whose context is what the network itself imagined (against drift)."""
+    own_steps: int = 3
+    """At most this many steps of its own does such a context go on for."""
     shuffle_actions: bool = False
     """Give every frame the action and rays of a frame of another clip: the control that must not follow actions."""
     checkpoint_every: int = 100

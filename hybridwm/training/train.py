@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ..core import flow
-from ..core.transformer import VideoTransformer
+from ..core.network import VideoNetwork
 from ..weights.store import load_weights, save_weights
 from ..worlds.rooms.rig import RoomsRig
 from .clips import make_batch, step_generator
 from .config import TrainConfig
 from .episodes import load_or_make
 from .loop import device_of, optimise
+from .own_frames import with_own_rollouts, with_shortcut_targets
 from .validate import validate
 
 
@@ -36,14 +37,15 @@ def train(config: TrainConfig, folder: Path) -> Path:
     walks, held_out = walks.split(config.episodes.validation)
 
     torch.manual_seed(config.seed)
-    network = VideoTransformer(config.core).to(device)
+    network = VideoNetwork(config.core).to(device)
     if config.initial:
         load_weights(config.initial).fill(network)
 
     def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
-        batch = make_batch(walks, config, rig, step_generator(config.seed, step, device))
-        predicted, _ = network(batch.noisy, batch.conditions, batch.sight)
-        loss, error = flow.loss(predicted[:, config.clip :], batch.clean, batch.t)
+        generator = step_generator(config.seed, step, device)
+        batch = with_own_rollouts(network, make_batch(walks, config, rig, generator), config, generator)
+        predicted = network(batch.noisy, batch.conditions, batch.sight, first=config.clip)
+        loss, error = flow.loss(predicted, with_shortcut_targets(network, batch), batch.t)
         return loss, {"error": error.mean().item()}
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:

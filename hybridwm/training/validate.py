@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..core.transformer import VideoTransformer
+from ..core.network import VideoNetwork
 from ..worlds.rooms.rig import RoomsRig
 from .clips import make_batch, step_generator
 from .config import TrainConfig
@@ -16,7 +16,7 @@ from .episodes import Episodes
 
 @torch.no_grad()
 def validate(
-    network: VideoTransformer,
+    network: VideoNetwork,
     average: dict[str, Tensor],
     walks: Episodes,
     config: TrainConfig,
@@ -30,7 +30,7 @@ def validate(
     """
     own = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(average)
-    whole = replace(config, context_drop=0.0, recall=replace(config.recall, drop=0.0))
+    whole = replace(config, context_drop=0.0, shortcut=0.0, remembered=0.0, recall=replace(config.recall, drop=0.0))
     f = config.clip
     sums: dict[str, float] = dict.fromkeys(("copy", "warp", "video", "grounded"), 0.0)
     device = next(network.parameters()).device
@@ -48,7 +48,7 @@ def validate(
         sums["copy"] += _mse(batch.clean[:, config.core.window - 1 : f - 1], batch.clean[:, late])
         sums["warp"] += _mse(shown[:, late], batch.clean[:, late])
         for name, told in (("video", blind), ("grounded", batch.conditions)):
-            predicted = network(batch.noisy, told, batch.sight)[0][:, f:]
+            predicted = network(batch.noisy, told, batch.sight, first=f)
             sums[name] += _mse(predicted.clamp(-1, 1)[:, late], batch.clean[:, late])
     network.load_state_dict(own)
     return {name: -10 * torch.tensor(total / batches).log10().item() for name, total in sums.items()}

@@ -211,10 +211,10 @@ def test_memory_and_depth_must_go_together():
 
 
 def test_weights_round_trip_and_misfits(tmp_path):
-    tensors = CORE.transformer.state_dict()
+    tensors = CORE.network.state_dict()
     path = save_weights(tmp_path, "tiny", CONFIG, {}, tensors, {"steps": 1})
     model = load(tmp_path, memory="recent")
-    for name, value in model.core.transformer.state_dict().items():
+    for name, value in model.core.network.state_dict().items():
         assert torch.equal(value, tensors[name].half().float())
     path.with_suffix(".json").write_text(
         path.with_suffix(".json").read_text().replace('"dim": 24', '"dim": 48')

@@ -54,6 +54,6 @@ def small_weights(tmp_path_factory):
     config = CoreConfig(height=32, width=32, dim=32, depth=2, heads=2)
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    tensors = VideoCore(config).transformer.state_dict()
+    tensors = VideoCore(config).network.state_dict()
     save_weights(folder, "small", config, asdict(TrainConfig(core=config)), tensors, {})
     return folder

@@ -3,8 +3,16 @@ import math
 import pytest
 import torch
 
-from hybridwm.core.conditioning import Recalled, recall_tensor, to_images, to_video
-from hybridwm.core.embeddings import patchify, relative_rays, unpatchify
+from hybridwm.core.conditioning import (
+    Recalled,
+    Remembered,
+    recall_tensor,
+    remembered_tokens,
+    to_images,
+    to_video,
+)
+from hybridwm.core.config import CoreConfig
+from hybridwm.core.embeddings import eye_motion, patchify, ray_map, unpatchify
 from render import Camera, RenderOutput
 
 
@@ -57,11 +65,46 @@ def test_rays_are_seen_from_the_camera_before():
     # x_camera = w2c @ x_world; a camera turned to the right sees old-forward at its left
     turned = torch.tensor([[c, 0, -s, 0], [0, 1, 0, 0], [s, 0, c, 0], [0, 0, 0, 1.0]])
     camera = Camera.from_fov(24, 8, 60, turned)
-    rays = relative_rays(camera.K, camera.w2c, torch.eye(4), patch=8, width=24, height=8)
+    motion = eye_motion(torch.eye(4), camera.w2c, 1, 0.0)[0]
+    rays = ray_map(camera.K, motion, patch=8, width=24, height=8)
     assert rays.shape == (3, 6)
     assert torch.allclose(rays[1, 3:], torch.tensor([math.sin(angle), 0, math.cos(angle)]), atol=1e-6)
     assert (rays[:, :3] == 0).all()
     forward = torch.eye(4)
     forward[2, 3] = -0.5  # half a metre forward: world points come nearer
-    rays = relative_rays(camera.K, forward, torch.eye(4), patch=8, width=24, height=8)
+    rays = ray_map(camera.K, eye_motion(torch.eye(4), forward, 1, 0.0)[0], patch=8, width=24, height=8)
     assert torch.allclose(rays[0, :3], torch.tensor([0, 0, 0.5]))
+
+
+def test_the_right_eye_moves_as_its_own_camera_does():
+    """previous_from_current of the right eye, against the two right cameras themselves."""
+    g = torch.Generator().manual_seed(0)
+    before, now = (random_rigid(g) for _ in range(2))
+    motion = eye_motion(before, now, 2, 0.3)
+    K = torch.eye(3)
+    rights = [Camera(K, w2c, 8, 8).moved_right(0.3).w2c for w2c in (before, now)]
+    assert torch.allclose(motion[0], before @ torch.linalg.inv(now), atol=1e-5)
+    assert torch.allclose(motion[1], rights[0] @ torch.linalg.inv(rights[1]), atol=1e-5)
+
+
+def random_rigid(g):
+    q, _ = torch.linalg.qr(torch.randn(3, 3, generator=g))
+    w2c = torch.eye(4)
+    w2c[:3, :3] = q * torch.linalg.det(q)
+    w2c[:3, 3] = torch.randn(3, generator=g)
+    return w2c
+
+
+def test_remembered_frames_become_patches_with_rays_in_the_camera():
+    """A smaller frame of the same camera has, at its patch centres, the rays that the camera itself has there."""
+    core = CoreConfig(height=32, width=32, eyes=1, dim=24, depth=2, heads=3)
+    camera = Camera.from_fov(32, 32, 60, torch.eye(4))
+    small = Camera.from_fov(16, 16, 60, torch.eye(4))
+    tokens = remembered_tokens([Remembered(torch.rand(16, 16, 3), small)], camera, core)
+    assert tokens.patches.shape == (1, 4, 3 * 64) and tokens.visible.all()
+    expected = ray_map(camera.K, torch.eye(4), patch=16, width=32, height=32)
+    assert torch.allclose(tokens.rays[0, 0], expected, atol=1e-6)
+    with pytest.raises(ValueError, match="sides that patch=8 divides; got 12x16"):
+        remembered_tokens([Remembered(torch.rand(12, 16, 3), small)], camera, core)
+    with pytest.raises(ValueError, match="expected 1 eyes; got 2"):
+        remembered_tokens([Remembered(torch.rand(16, 16, 3), small, torch.rand(16, 16, 3))], camera, core)

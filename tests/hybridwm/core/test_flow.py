@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hybridwm.core import flow
-from hybridwm.core.sampler import CONTEXT, euler, noise
+from hybridwm.core.sampler import CONTEXT, euler, level_of, noise, step_down
 
 
 def test_mix_and_velocity_are_one_line():
@@ -22,6 +22,48 @@ def test_each_frame_has_its_own_level():
     assert (t[:, 0] != t[:, 1]).float().mean() > 0.8
     c = flow.context_times((64, 8), g)
     assert c.median() < 0.1 and c.max() > 0.5
+
+
+def test_a_shortcut_is_two_steps_of_half_the_size():
+    """Against the two Euler steps themselves; the level is passed on, one finer."""
+    g = torch.Generator().manual_seed(2)
+    noisy = torch.randn(2, 3, 1, 4, 4, generator=g)
+    t = torch.tensor([[1.0, 0.5, 0.75], [1.0, 0.5, 0.25]])
+    level = torch.tensor([[1, 1, 2], [0, 1, 2]])
+
+    def denoise(x, t, level):
+        return 0.3 * x + t[..., None, None, None] + 0.1 * level[..., None, None, None]
+
+    target = flow.shortcut_target(denoise, noisy, t, level)
+    half = 0.5 ** (level + 1.0)
+    midway = step_down(noisy, denoise(noisy, t, level + 1), t, t - half)
+    end = midway - half[..., None, None, None] * flow.velocity(
+        midway, denoise(midway, t - half, level + 1), t - half
+    )
+    one = noisy - 2 * half[..., None, None, None] * flow.velocity(noisy, target, t)
+    assert torch.allclose(one, end, atol=1e-5)
+
+
+def test_with_a_perfect_denoiser_the_shortcut_target_is_the_truth():
+    g = torch.Generator().manual_seed(3)
+    clean, eps = (torch.randn(1, 2, 1, 4, 4, generator=g) for _ in range(2))
+    t = torch.tensor([[1.0, 0.5]])
+    target = flow.shortcut_target(lambda *_: clean, flow.mix(clean, eps, t), t, torch.tensor([[0, 1]]))
+    assert torch.allclose(target, clean, atol=1e-5)
+
+
+def test_shortcut_times_lie_on_the_grid_of_their_level():
+    t, level = flow.shortcut_times((500, 4), 6, torch.Generator().manual_seed(0))
+    assert level.min() == 0 and level.max() == 4
+    n = t * 2.0**level
+    assert torch.equal(n, n.round()) and n.min() >= 1 and t.max() == 1
+    assert (level == level[:, :1]).all() and 0.5 < (t == 1).float().mean() < 0.8
+
+
+@pytest.mark.parametrize(("steps", "level"), [(1, 0), (2, 1), (4, 2), (16, 4), (3, 5), (32, 5), (64, 5)])
+def test_levels_of_a_sampler(steps, level):
+    """Powers of two have a level of their own; others, and steps finer than the last level's, take the flow's."""
+    assert level_of(steps, 6) == level
 
 
 def test_loss_weighs_by_the_square_of_time_down_to_a_half():

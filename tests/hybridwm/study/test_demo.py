@@ -34,7 +34,7 @@ def weights(tmp_path_factory):
     """Random weights of a tiny core: what it dreams is noise, and every part of the demo still has to work."""
     core = CoreConfig(height=32, width=32, dim=32, depth=2, heads=2)
     torch.manual_seed(0)
-    network = VideoCore(core).transformer
+    network = VideoCore(core).network
     for parameter in network.parameters():
         if not bool(parameter.any()):
             torch.nn.init.normal_(parameter, std=0.02)

@@ -1,0 +1,89 @@
+"""Several frames denoised together: each is seen by the later ones at the noise that it has at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .clip import Conditions, Page, Sight
+from .flow import mix
+from .network import VideoNetwork
+from .sampler import CONTEXT, noise, step_down
+from .schedules import schedule_times
+
+
+def sample_jointly(
+    network: VideoNetwork,
+    pages: tuple[Page, ...],
+    told: Sequence[Conditions],
+    seed: int,
+    first_step: int,
+    schedule: str,
+    solver_steps: int,
+) -> Float[Tensor, "F C H W"]:
+    """Frames first_step, first_step + 1, … after the pages, -1…1 in 256 levels.
+
+    As in training, each frame is there twice: as a target, and as a copy without recall for later frames to look at.
+    A copy of a finished frame is shown at the context noise, as pages are.
+    """
+    cfg, device = network.config, told[0].t.device
+    shape = (1, 1, *cfg.shape)
+    count = len(told)
+    x = torch.cat([noise(seed, first_step + i, 0, shape) for i in range(count)], 1).to(device)
+    fixed = torch.cat([noise(seed, first_step + i, CONTEXT, shape) for i in range(count)], 1).to(device)
+    whole = Conditions.joined(told)
+    times = schedule_times(schedule, count, solver_steps).to(device)
+    for now, after in zip(times[:-1], times[1:], strict=True):
+        active = (now != after).nonzero()[:, 0]
+        first, last = int(active[0]), int(active[-1])
+        done = now[None, :last] == 0
+        t_copy = torch.where(done, cfg.context_noise, now[None, :last])
+        copies = torch.where(
+            done[..., None, None, None], mix(x[:, :last], fixed[:, :last], t_copy), x[:, :last]
+        )
+        targets = slice(first, last + 1)
+        t = now[None, targets]
+        both = _copies_and_targets(whole, last, targets, t_copy, t, cfg.levels - 1)
+        sight = _sight(len(pages), first, last, cfg.window, device)
+        clean = network(torch.cat([copies, x[:, targets]], 1), both, sight, pages, first=last)
+        stepped = step_down(x[:, targets], clean, t, after[None, targets])
+        # pages are written from frames of 256 levels, so copies of finished frames are too
+        finished = (after[None, targets] == 0)[..., None, None, None]
+        quantised = ((stepped.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+        x = torch.cat([x[:, :first], torch.where(finished, quantised, stepped), x[:, last + 1 :]], 1)
+    return x[0]
+
+
+def _copies_and_targets(
+    whole: Conditions, copies: int, targets: slice, t_copy: Tensor, t: Tensor, context_level: int
+) -> Conditions:
+    """Conditions of the copies (nothing recalled, the level of context frames), then of the targets."""
+    parts = {}
+    for field in fields(Conditions):
+        value = getattr(whole, field.name)
+        if field.name == "remembered":
+            continue
+        shown = value[:, :copies]
+        if field.name in ("recall", "has_recall"):
+            shown = torch.zeros_like(shown)
+        elif field.name == "level":
+            shown = torch.full_like(shown, context_level)
+        parts[field.name] = torch.cat([shown, value[:, targets]], 1)
+    parts["t"] = torch.cat([t_copy, t], 1)
+    return Conditions(**parts)
+
+
+def _sight(pages: int, first: int, last: int, window: int, device: torch.device) -> Sight:
+    """Copies see pages and copies before them; a target sees those before it, and itself."""
+    back = torch.arange(-window, 1, device=device)
+    copies = pages + torch.arange(last, device=device)[:, None] + back
+    frames = torch.arange(first, last + 1, device=device)
+    targets = pages + frames[:, None] + back
+    visible = torch.cat([copies, targets]) >= 0
+    copies, targets = copies.clamp(min=0), targets.clamp(min=0)
+    targets[:, -1] = pages + last + frames - first
+    return Sight(torch.cat([copies, targets]), visible[None])
