@@ -19,16 +19,19 @@ from render.files import atomic_write
 
 from .core.transformer import Page
 from .core.video_core import Context
+from .memory.past import Past, PastFrame
+from .memory.routed import RoutedState
 from .world_model import Oracle, WorldState
 
-VERSION = 1
+VERSION, READ_VERSIONS = 2, (1, 2)  # version 1 knew no past frames
 VIEW_TENSORS = ("image", "depth", "confidence", "right")
+PAST_TENSORS = ("image", "right", "depth")
 
 
 def save_state(state: WorldState, path: str | Path) -> None:
     """Writes the state, whole or not at all. Its oracle (a function) is not written: give it again on reading.
 
-    Raises TypeError for a memory whose state is neither nothing nor a scene.
+    Raises TypeError for a memory whose state is neither nothing, nor a scene, nor past frames, nor both.
     """
     tensors: dict[str, Tensor] = {}
     _put_camera(tensors, "camera", state.camera)
@@ -40,14 +43,18 @@ def save_state(state: WorldState, path: str | Path) -> None:
         for name in VIEW_TENSORS:
             if getattr(view, name) is not None:
                 tensors[f"views.{i}.{name}"] = getattr(view, name)
-    if isinstance(state.memory, GaussianScene):
+    scene, past = _parts(state.memory)
+    if scene is not None:
         for field in fields(Gaussians):
-            if getattr(state.memory.gaussians, field.name) is not None:
-                tensors[f"scene.gaussians.{field.name}"] = getattr(state.memory.gaussians, field.name)
+            if getattr(scene.gaussians, field.name) is not None:
+                tensors[f"scene.gaussians.{field.name}"] = getattr(scene.gaussians, field.name)
         for name in PROVENANCE_SHAPES:
-            tensors[f"scene.{name}"] = getattr(state.memory, name)
-    elif state.memory is not None:
-        raise TypeError(f"save_state: expected a memory of scenes or none; got {type(state.memory).__name__}.")
+            tensors[f"scene.{name}"] = getattr(scene, name)
+    for i, frame in enumerate(() if past is None else past.frames):
+        _put_camera(tensors, f"past.{i}.camera", frame.camera)
+        for name in PAST_TENSORS:
+            if getattr(frame, name) is not None:
+                tensors[f"past.{i}.{name}"] = getattr(frame, name)
     about = {
         "version": VERSION,
         "steps": state.steps,
@@ -57,6 +64,7 @@ def save_state(state: WorldState, path: str | Path) -> None:
         "pages": [page.step for page in state.context.pages],
         "views": [{"baseline": v.baseline, "disparity_offset": v.disparity_offset} for v in state.views],
         "sizes": {"camera": _size(state.camera), "context": _size(state.context.camera)},
+        "past": None if past is None else {"newest": past.newest, "frames": [_about(f) for f in past.frames]},
     }
     with atomic_write(path) as temporary:
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
@@ -75,7 +83,7 @@ def load_state(path: str | Path, *, oracle: Oracle | None = None, device: str | 
         with safe_open(path, "pt", device=str(device)) as file:
             about = json.loads((file.metadata() or {})["hybridwm_state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["version"] != VERSION:
+        if about["version"] not in READ_VERSIONS:
             raise ValueError(f"version {about['version']}, not {VERSION}")
         _check_finite(tensors)
         return _state(about, tensors, oracle)
@@ -93,6 +101,7 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
     pages = tuple(
         Page(tensors[f"pages.{i}.keys"], tensors[f"pages.{i}.values"], step) for i, step in enumerate(about["pages"])
     )
+    past = _past(about["past"], tensors) if about.get("past") else None
     camera = _camera(tensors, "camera", about["sizes"]["camera"])
     views = []
     for i, extra in enumerate(about["views"]):
@@ -114,13 +123,37 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
         camera=camera,
         steps=about["steps"],
         context=context,
-        memory=scene,
+        memory=scene if past is None else past if scene is None else RoutedState(scene, past),
         views=tuple(views),
         baseline=about["baseline"],
         clearance=about["clearance"],
         oracle=oracle,
         scene=scene,
     )
+
+
+def _parts(memory: Any) -> tuple[GaussianScene | None, Past | None]:
+    """The scene and the past frames of a memory's state."""
+    scene, past = (memory.scene, memory.past) if isinstance(memory, RoutedState) else (memory, None)
+    if isinstance(memory, Past):
+        scene, past = None, memory
+    if scene is not None and not isinstance(scene, GaussianScene):
+        raise TypeError(f"save_state: expected a memory of scenes, past frames or none; got {type(scene).__name__}.")
+    return scene, past
+
+
+def _about(frame: PastFrame) -> dict[str, Any]:
+    return {"step": frame.step, "observed": frame.observed}
+
+
+def _past(about: dict[str, Any], tensors: dict[str, Tensor]) -> Past:
+    frames = []
+    for i, told in enumerate(about["frames"]):
+        parts = {name: tensors.get(f"past.{i}.{name}") for name in PAST_TENSORS}
+        image = tensors[f"past.{i}.image"]
+        camera = _camera(tensors, f"past.{i}.camera", [image.shape[1], image.shape[0]])
+        frames.append(PastFrame(**told, camera=camera, **(parts | {"image": image})))
+    return Past(tuple(frames), about["newest"])
 
 
 def _size(camera: Camera) -> list[int]:
