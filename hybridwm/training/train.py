@@ -36,7 +36,9 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     rig = RoomsRig(size=config.core.width, fov_x=config.episodes.fov_x, baseline=config.episodes.baseline)
     began = time.time()
     with ranks.first_before_others():
-        walks = load_or_make(folder / "data", config.episodes, rig, device, eyes=config.core.eyes).to(device)
+        walks = load_or_make(
+            folder / "data", config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first
+        ).to(device)
     making = time.time() - began
     walks, held_out = walks.split(config.episodes.validation)
 
