@@ -19,44 +19,60 @@ from render.files import atomic_write
 
 from .core.clip import Page
 from .core.video_core import Context
+from .memory.past import Past, PastFrame
+from .memory.routed import RoutedState
 from .world_model import Oracle, WorldState
 
-VERSION = 1
+VERSION = 3  # pages of earlier versions fit no core of today
 VIEW_TENSORS = ("image", "depth", "confidence", "right")
+PAGE_TENSORS = ("keys", "values", "frame")
+PAST_TENSORS = ("image", "right", "depth")
 
 
 def save_state(state: WorldState, path: str | Path) -> None:
     """Writes the state, whole or not at all. Its oracle (a function) is not written: give it again on reading.
 
-    Raises TypeError for a memory whose state is neither nothing nor a scene.
+    Raises TypeError for a memory whose state is neither nothing, nor a scene, nor past frames, nor both.
     """
     tensors: dict[str, Tensor] = {}
     _put_camera(tensors, "camera", state.camera)
     _put_camera(tensors, "context.camera", state.context.camera)
-    for i, page in enumerate(state.context.pages):
-        tensors[f"pages.{i}.keys"], tensors[f"pages.{i}.values"] = page.keys, page.values
+    for name, pages in _page_sets(state.context):
+        for i, page in enumerate(pages):
+            for part in PAGE_TENSORS:
+                tensors[f"{name}.{i}.{part}"] = getattr(page, part)
     for i, view in enumerate(state.views):
         _put_camera(tensors, f"views.{i}.camera", view.camera)
         for name in VIEW_TENSORS:
             if getattr(view, name) is not None:
                 tensors[f"views.{i}.{name}"] = getattr(view, name)
-    if isinstance(state.memory, GaussianScene):
+    scene, past = _parts(state.memory)
+    if scene is not None:
         for field in fields(Gaussians):
-            if getattr(state.memory.gaussians, field.name) is not None:
-                tensors[f"scene.gaussians.{field.name}"] = getattr(state.memory.gaussians, field.name)
+            if getattr(scene.gaussians, field.name) is not None:
+                tensors[f"scene.gaussians.{field.name}"] = getattr(scene.gaussians, field.name)
         for name in PROVENANCE_SHAPES:
-            tensors[f"scene.{name}"] = getattr(state.memory, name)
-    elif state.memory is not None:
-        raise TypeError(f"save_state: expected a memory of scenes or none; got {type(state.memory).__name__}.")
+            tensors[f"scene.{name}"] = getattr(scene, name)
+    for i, frame in enumerate(() if past is None else past.frames):
+        _put_camera(tensors, f"past.{i}.camera", frame.camera)
+        for name in PAST_TENSORS:
+            if getattr(frame, name) is not None:
+                tensors[f"past.{i}.{name}"] = getattr(frame, name)
     about = {
         "version": VERSION,
         "steps": state.steps,
         "baseline": state.baseline,
         "clearance": state.clearance,
-        "context": {"steps": state.context.steps, "seed": state.context.seed},
-        "pages": [page.step for page in state.context.pages],
+        "context": {
+            "steps": state.context.steps,
+            "seed": state.context.seed,
+            "baseline": state.context.baseline,
+        },
+        "pages": [[[page.step, page.t] for page in pages] for _, pages in _page_sets(state.context)],
+        "noisier": [noise for noise, _ in state.context.noisier],
         "views": [{"baseline": v.baseline, "disparity_offset": v.disparity_offset} for v in state.views],
         "sizes": {"camera": _size(state.camera), "context": _size(state.context.camera)},
+        "past": None if past is None else {"newest": past.newest, "frames": [_about(f) for f in past.frames]},
     }
     with atomic_write(path) as temporary:
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
@@ -90,9 +106,15 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
         parts: dict[str, Any] = {f.name: tensors.get(f"scene.gaussians.{f.name}") for f in fields(Gaussians)}
         provenance = {name: tensors[f"scene.{name}"] for name in PROVENANCE_SHAPES}
         scene = GaussianScene(Gaussians(**parts), **provenance)
-    pages = tuple(
-        Page(tensors[f"pages.{i}.keys"], tensors[f"pages.{i}.values"], step) for i, step in enumerate(about["pages"])
+    noises = about["noisier"]
+    pages, *noisier = (
+        tuple(
+            Page(*(tensors[f"{name}.{i}.{part}"] for part in PAGE_TENSORS), t=t, step=step)
+            for i, (step, t) in enumerate(kept)
+        )
+        for name, kept in zip(_page_names(len(noises)), about["pages"], strict=True)
     )
+    past = _past(about["past"], tensors) if about.get("past") else None
     camera = _camera(tensors, "camera", about["sizes"]["camera"])
     views = []
     for i, extra in enumerate(about["views"]):
@@ -109,18 +131,54 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
         _camera(tensors, "context.camera", about["sizes"]["context"]),
         about["context"]["steps"],
         about["context"]["seed"],
+        about["context"]["baseline"],
+        tuple(zip(noises, noisier, strict=True)),
     )
     return WorldState(
         camera=camera,
         steps=about["steps"],
         context=context,
-        memory=scene,
+        memory=scene if past is None else past if scene is None else RoutedState(scene, past),
         views=tuple(views),
         baseline=about["baseline"],
         clearance=about["clearance"],
         oracle=oracle,
         scene=scene,
     )
+
+
+def _page_names(noisier: int) -> list[str]:
+    return ["pages", *(f"noisier.{k}" for k in range(noisier))]
+
+
+def _page_sets(context: Context) -> list[tuple[str, tuple[Page, ...]]]:
+    """The context's pages, and those at other noise, each with the name of its tensors."""
+    sets = [context.pages, *(pages for _, pages in context.noisier)]
+    return list(zip(_page_names(len(context.noisier)), sets, strict=True))
+
+
+def _parts(memory: Any) -> tuple[GaussianScene | None, Past | None]:
+    """The scene and the past frames of a memory's state."""
+    scene, past = (memory.scene, memory.past) if isinstance(memory, RoutedState) else (memory, None)
+    if isinstance(memory, Past):
+        scene, past = None, memory
+    if scene is not None and not isinstance(scene, GaussianScene):
+        raise TypeError(f"save_state: expected a memory of scenes, past frames or none; got {type(scene).__name__}.")
+    return scene, past
+
+
+def _about(frame: PastFrame) -> dict[str, Any]:
+    return {"step": frame.step, "observed": frame.observed}
+
+
+def _past(about: dict[str, Any], tensors: dict[str, Tensor]) -> Past:
+    frames = []
+    for i, told in enumerate(about["frames"]):
+        parts = {name: tensors.get(f"past.{i}.{name}") for name in PAST_TENSORS}
+        image = tensors[f"past.{i}.image"]
+        camera = _camera(tensors, f"past.{i}.camera", [image.shape[1], image.shape[0]])
+        frames.append(PastFrame(**told, camera=camera, **(parts | {"image": image})))
+    return Past(tuple(frames), about["newest"])
 
 
 def _size(camera: Camera) -> list[int]:

@@ -132,12 +132,14 @@ class WorldModel:
         for view in views:
             self._check(view)
         context = self.core.begin(views[0].camera, seed, baseline=views[0].baseline)
-        first = max(0, len(views) - self.core.config.window)
+        first = max(0, len(views) - max(self.core.config.window, self.memory.frames or 0))
         context = replace(context, steps=first, camera=views[max(0, first - 1)].camera)
         memory, seen = self.memory.begin(views[0].camera.device), ()
         clearance = None
         for i, view in enumerate(views):
-            if self.memory.grounded:
+            if not self.memory.grounded:
+                memory = self.memory.observe(memory, view, observed=True, step=i, recalled=None)
+            else:
                 measured, seen = self._measure(view, seen, oracle if self.depth == "shuffled" else None)
                 recalled = self.memory.recall(memory, view.camera, view.baseline)
                 memory = self.memory.observe(
@@ -195,16 +197,16 @@ class WorldModel:
         view = View(image, camera, right=right, baseline=None if right is None else state.baseline)
         context = self._remember(state.context, view, action)
         clock.lap("denoise")
-        memory, views, clearance = state.memory, state.views, state.clearance
+        views, clearance = state.views, state.clearance
         if self.memory.grounded:
-            measured, views = self._measure(view, state.views, state.oracle, recalled)
-            clearance = _ahead(measured)
+            view, views = self._measure(view, state.views, state.oracle, recalled)
+            clearance = _ahead(view)
             clock.lap("depth")
-            # observed steps count the start views; imagined ones go on from there
-            memory = self.memory.observe(
-                memory, measured, observed=False, step=state.context.steps, recalled=recalled, earlier=views[:-1]
-            )
-            clock.lap("fuse")
+        # observed steps count the start views; imagined ones go on from there
+        memory = self.memory.observe(
+            state.memory, view, observed=False, step=state.context.steps, recalled=recalled, earlier=views[:-1]
+        )
+        clock.lap("fuse" if self.memory.grounded else "denoise")
         after = replace(
             state,
             camera=camera,
@@ -301,16 +303,18 @@ def load(
     device: str | torch.device = "cpu",
 ) -> WorldModel:
     """A world model from packaged weights (by name), a folder or a file. Memory needs the name of a depth source
-    (see recon.depth_source: "stereo", "multiview", "truth", "noisy(0.05)", ...) when it is "splat", none otherwise.
+    (see recon.depth_source: "stereo", "multiview", "truth", "noisy(0.05)", ...) when it is "splat" or "routed", none
+    otherwise.
 
     Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
     """
     loaded = load_weights(weights)
     core = VideoCore(loaded.core)
     loaded.fill(core.network)
+    cfg = loaded.core
     return WorldModel(
         core.to(device),
-        make_memory(memory, eyes=loaded.core.eyes),
+        make_memory(memory, eyes=cfg.eyes, window=cfg.window, patch=cfg.patch),
         depth=depth,
         solver_steps=solver_steps,
         shortcut=shortcut,

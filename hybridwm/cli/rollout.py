@@ -13,6 +13,8 @@ from ..configuration import load_yaml
 if TYPE_CHECKING:
     from .beginnings import Beginning
 
+GROUNDED = ("splat", "routed")  # memories that need depth
+
 
 @dataclass(frozen=True)
 class Options:
@@ -29,8 +31,10 @@ class Options:
     """Where to begin, in place of a room."""
     weights: str = "rooms-64"
     """Packaged weights by name, a folder or a file."""
-    memory: Literal["none", "recent", "splat"] = "splat"
-    """none: the last frame; recent: the last frames (video only); splat: recent frames and the scene."""
+    memory: Literal["none", "recent", "loopy", "retrieved", "routed", "splat"] = "splat"
+    """none: the last frame; recent: the last frames (video only); the others add to recent. loopy: samples of the last
+    124 frames; retrieved: past frames whose cameras saw what is ahead; routed: past frames warped by a scene; splat:
+    the scene."""
     depth: str | None = None
     """What measures the imagined frames for the scene, stereo by default: stereo, learned_stereo, multiview, monocular,
     monocular(FOLDER), constant(METRES), shuffled; and with a room's own depth truth, noisy(SIGMA), scaled(FACTOR)."""
@@ -55,7 +59,7 @@ class Options:
                 raise ValueError(f"rollout.{name}: expected at least {least}; got {getattr(self, name)}.")
         if not 0 < self.fps <= 240:
             raise ValueError(f"rollout.fps: expected a rate above 0, at most 240; got {self.fps}.")
-        if self.depth is not None and self.memory != "splat":
+        if self.depth is not None and self.memory not in GROUNDED:
             raise ValueError(f"rollout.depth: expected none with memory '{self.memory}'; got '{self.depth}'.")
 
     @staticmethod
@@ -81,7 +85,7 @@ def run(options: Options) -> None:
             f"rollout.depth: '{options.depth}' reads the simulator's depth, which --start has none of; expected a "
             "source that measures, such as stereo or multiview."
         )
-    depth = options.depth or ("stereo" if options.memory == "splat" else None)
+    depth = options.depth or ("stereo" if options.memory in GROUNDED else None)
     world = load(
         options.weights,
         memory=options.memory,

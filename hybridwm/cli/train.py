@@ -6,12 +6,15 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ..configuration import load_yaml, to_mapping
 from ..training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from ..training.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -31,23 +34,45 @@ class Options:
 
 
 # What may change when a run goes on: where it runs, and how often it writes.
-FREE = ("device", "threads", "checkpoint_every", "validate_every")
+FREE = ("device", "threads", "checkpoint_every", "validate_every", "compile", "shard_above")
 
 
 def run(options: Options) -> None:
-    """Trains into the run folder."""
+    """Trains into the run folder. Of several processes (`torchrun -m hybridwm train ...`) the first alone owns it."""
     folder = options.out or Path("runs") / options.training.name
+
+    from ..training.distributed import join
+
+    with join(options.training.device) as ranks:
+        if ranks.first:
+            _run_first(options, folder, ranks)
+        else:
+            _run_beside(options, folder, ranks)
+
+
+def _run_first(options: Options, folder: Path, ranks: Ranks) -> None:
     refuse_another_run(folder, options.training)
 
     from ..run_folder import RunFolder
     from ..training.train import train
 
     with RunFolder(folder, options.training, keep_metrics=True) as run_folder:
+        ranks.wait()
         begun = time.perf_counter()
-        weights = train(options.training, folder)
+        weights = train(options.training, folder, ranks)
         card = json.loads(weights.with_suffix(".json").read_text())["card"]
         run_folder.summarise(weights=weights.name, seconds=round(time.perf_counter() - begun, 1), **card)
     print(f"{weights}: load it by hybridwm.load('{folder}')")
+
+
+def _run_beside(options: Options, folder: Path, ranks: Ranks) -> None:
+    from ..training.train import train
+
+    ranks.wait()  # until the folder is the first process's
+    try:
+        train(options.training, folder, ranks)
+    except FloatingPointError:
+        raise SystemExit(2) from None  # every process has the same: the first says it
 
 
 def refuse_another_run(folder: Path, config: Any) -> None:

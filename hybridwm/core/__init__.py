@@ -1,1 +1,1 @@
-"""The video core: a block-causal diffusion transformer that imagines the next frame."""
+"""The video core: a block-causal diffusion network that imagines the next frame."""

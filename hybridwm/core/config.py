@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class CoreConfig:
-    """A block-causal video transformer over frame patches (DiT blocks, adaLN-zero; Peebles & Xie 2023)."""
+    """A block-causal video network: DiT blocks (adaLN-zero; Peebles & Xie 2023) between pixels and pixels."""
 
     height: int = 64
     """Frame height in pixels; a multiple of `patch`."""

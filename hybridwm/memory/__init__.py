@@ -6,21 +6,44 @@ from typing import Literal
 
 from recon import FuseConfig
 
+from .loopy import LoopyMemory
 from .nothing import NothingMemory
 from .protocol import Memory
+from .retrieved import RetrievedMemory
+from .routed import RoutedMemory
 from .splat import SplatMemory
 
-MemoryName = Literal["none", "recent", "splat"]
-MEMORIES: tuple[MemoryName, ...] = ("none", "recent", "splat")
+MemoryName = Literal["none", "recent", "loopy", "retrieved", "routed", "splat"]
+MEMORIES: tuple[MemoryName, ...] = ("none", "recent", "loopy", "retrieved", "routed", "splat")
 
 
-def make_memory(name: str, *, eyes: int, fuse: FuseConfig | None = None) -> Memory:
-    """The memory of that name: none (the last frame only), recent (the last frames: video only), splat (a scene)."""
+def make_memory(name: str, *, eyes: int, fuse: FuseConfig | None = None, window: int = 4, patch: int = 8) -> Memory:
+    """The memory of that name. Without depth: none (the last frame only), recent (the last frames: video only), loopy
+    (samples of the last 124 frames), retrieved (frames whose cameras saw what the next one will). With depth, in a
+    scene: routed (past frames' pixels, warped by the scene), splat (the scene itself, rendered).
+
+    window, patch: those of the core.
+    """
     if name not in MEMORIES:
         raise ValueError(f"memory: expected one of {', '.join(MEMORIES)}; got {name!r}.")
-    if name == "splat":
-        return SplatMemory(eyes=eyes, fuse_config=fuse or FuseConfig())
+    if name in ("splat", "routed"):
+        splats = SplatMemory(eyes=eyes, fuse_config=fuse or FuseConfig())
+        return splats if name == "splat" else RoutedMemory(splats)
+    if name == "loopy":
+        return LoopyMemory(patch=patch)
+    if name == "retrieved":
+        return RetrievedMemory(window=window)
     return NothingMemory(frames=1 if name == "none" else None)
 
 
-__all__ = ["MEMORIES", "Memory", "MemoryName", "NothingMemory", "SplatMemory", "make_memory"]
+__all__ = [
+    "MEMORIES",
+    "LoopyMemory",
+    "Memory",
+    "MemoryName",
+    "NothingMemory",
+    "RetrievedMemory",
+    "RoutedMemory",
+    "SplatMemory",
+    "make_memory",
+]

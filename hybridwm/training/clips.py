@@ -1,4 +1,4 @@
-"""One training batch, a function of (seed, step) alone: clips, their noise, their recalled renders."""
+"""One training batch, a function of (seed, step, unit) alone: clips, their noise, their recalled renders."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Batch:
         return replace(self, noisy=torch.cat([context, self.noisy[:, f:]], 1))
 
 
-def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """Random numbers for one step: resuming at a step needs nothing but its number."""
-    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 7919 + 17)
+def step_generator(seed: int, step: int, device: torch.device, unit: int = 0) -> torch.Generator:
+    """Random numbers for one unit (fewer than 7919) of a step: resuming at a step needs nothing but its number."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 7919 + 17 + unit)
 
 
 def pick(walks: int, config: TrainConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..core.config import CoreConfig
 
@@ -63,7 +64,10 @@ class TrainConfig:
     steps: int = 2400
     """Optimiser steps."""
     batch: int = 8
-    """Clips a step."""
+    """Clips a step, over all processes."""
+    micro_batch: int = 0
+    """Clips of a unit, the part of a batch that one process computes at once; 0: the whole batch. What a unit holds is
+    a function of (seed, step, unit), so any number of processes that divides batch / micro_batch trains the same."""
     clip: int = 8
     """Frames of a clip."""
     rate: float = 1e-3
@@ -93,11 +97,31 @@ class TrainConfig:
     """cpu, cuda, or auto."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's own choice."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's arithmetic, not of its weights; auto: bf16 on CUDA, fp32 elsewhere."""
+    compile: bool = False
+    """Compile the network (CUDA only)."""
+    shard_above: int = 1_000_000_000
+    """With more parameters than this, several processes share the weights out (FSDP) instead of copying them (DDP)."""
 
     def __post_init__(self) -> None:
         if self.clip < 2:
             raise ValueError(f"TrainConfig.clip: expected at least 2 frames; got {self.clip}.")
+        if self.micro_batch < 0 or self.batch % (self.micro_batch or self.batch):
+            raise ValueError(
+                f"TrainConfig.micro_batch: expected a divisor of batch {self.batch}, or 0; got {self.micro_batch}."
+            )
+        if self.shuffle_actions and self.micro_batch == 1:
+            raise ValueError(
+                "TrainConfig.micro_batch: expected at least 2 with shuffle_actions, which swaps them between the clips "
+                "of a unit; got 1."
+            )
         if self.episodes.steps < self.clip + 2:
             raise ValueError(
                 f"TrainConfig.episodes.steps: expected at least clip + 2 = {self.clip + 2}; got {self.episodes.steps}."
             )
+
+    @property
+    def units(self) -> int:
+        """Parts of a batch."""
+        return self.batch // (self.micro_batch or self.batch)

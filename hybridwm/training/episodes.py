@@ -68,13 +68,13 @@ def make_episodes(
 
 
 def load_or_make(
-    folder: Path, config: EpisodesConfig, rig: RoomsRig, device: torch.device, *, eyes: int
+    folder: Path, config: EpisodesConfig, rig: RoomsRig, device: torch.device, *, eyes: int, quiet: bool = False
 ) -> Episodes:
     """The run's walks, training ones first and validation ones last; shards already in `folder` are not made again."""
     seeds = [config.first_seed + i for i in range(config.episodes + config.validation)]
     chunks = [seeds[i : i + config.batch] for i in range(0, len(seeds), config.batch)]
     shards = []
-    for chunk in tqdm(chunks, desc="episodes", unit="shard"):
+    for chunk in tqdm(chunks, desc="episodes", unit="shard", disable=quiet):
         path = folder / f"rooms-{chunk[0]:08d}.safetensors"
         if not path.exists():
             made = make_episodes(chunk, config.steps, rig, device, eyes=eyes)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from render.files import atomic_write
+
 
 class MetricsFile:
-    """One JSON object a line; on resuming, lines past the checkpoint are dropped so that none is there twice."""
+    """One JSON object a line; on resuming, lines past the checkpoint are dropped so that none is there twice.
 
-    def __init__(self, path: Path, keep_until: int) -> None:
+    Of several processes, those that are not the first have a `quiet` one: nothing is read or written.
+    """
+
+    def __init__(self, path: Path, keep_until: int, *, quiet: bool = False) -> None:
         self.path = path
+        self.quiet = quiet
         self.lines: list[dict] = []
+        if quiet:
+            return
         if path.exists():
             for line in path.read_text().splitlines():
                 try:
@@ -20,11 +28,13 @@ class MetricsFile:
                     continue  # a kill can cut the last line short
                 if entry.get("step", 0) <= keep_until:
                     self.lines.append(entry)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in self.lines))
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in self.lines))
 
     def write(self, **entry: object) -> None:
         """Adds a line."""
+        if self.quiet:
+            return
         self.lines.append(entry)
         with open(self.path, "a") as file:
             file.write(json.dumps(entry) + "\n")

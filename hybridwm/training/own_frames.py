@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core import flow
-from ..core.network import VideoNetwork
 from .clips import Batch
 from .config import TrainConfig
 
 
 @torch.no_grad()
-def with_shortcut_targets(network: VideoNetwork, batch: Batch) -> Float[Tensor, "B F C H W"]:
+def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B F C H W"]:
     """The clean frames to predict: true ones, and in the shortcut clips what two steps of half the size lead to."""
     clips = batch.shortcut.nonzero()[:, 0]
     if not len(clips):
@@ -38,7 +37,7 @@ def with_shortcut_targets(network: VideoNetwork, batch: Batch) -> Float[Tensor, 
 
 @torch.no_grad()
 def with_own_rollouts(
-    network: VideoNetwork, batch: Batch, config: TrainConfig, generator: torch.Generator
+    network: nn.Module, batch: Batch, config: TrainConfig, generator: torch.Generator
 ) -> Batch:
     """Now and then, the batch with frames of the network's own as context, some steps into a rollout of its own.
 

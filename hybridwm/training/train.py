@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core import flow
 from ..core.network import VideoNetwork
@@ -15,24 +15,31 @@ from ..weights.store import load_weights, save_weights
 from ..worlds.rooms.rig import RoomsRig
 from .clips import make_batch, step_generator
 from .config import TrainConfig
+from .distributed import ALONE, Ranks, device_of
 from .episodes import load_or_make
-from .loop import device_of, optimise
+from .film import film
+from .loop import optimise
 from .own_frames import with_own_rollouts, with_shortcut_targets
+from .placement import placement_of
 from .validate import validate
 
 
-def train(config: TrainConfig, folder: Path) -> Path:
+def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     """Trains (or goes on training) in `folder` and returns the path of the published weights.
 
     Writes data/ (walks), checkpoints/, metrics.jsonl and <name>.safetensors (averaged weights, fp16) with
-    <name>.json (configuration, data seeds, steps, seconds, machine, losses).
+    <name>.json (configuration, data seeds, steps, seconds, machine, losses). Of several processes, the first writes.
     """
-    device = device_of(config.device)
+    device = ranks.device or device_of(config.device)
+    placement = placement_of(config, ranks, device)
     if config.threads:
         torch.set_num_threads(config.threads)
     rig = RoomsRig(size=config.core.width, fov_x=config.episodes.fov_x, baseline=config.episodes.baseline)
     began = time.time()
-    walks = load_or_make(folder / "data", config.episodes, rig, device, eyes=config.core.eyes).to(device)
+    with ranks.first_before_others():
+        walks = load_or_make(
+            folder / "data", config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first
+        ).to(device)
     making = time.time() - began
     walks, held_out = walks.split(config.episodes.validation)
 
@@ -41,17 +48,25 @@ def train(config: TrainConfig, folder: Path) -> Path:
     if config.initial:
         load_weights(config.initial).fill(network)
 
-    def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
-        generator = step_generator(config.seed, step, device)
-        batch = with_own_rollouts(network, make_batch(walks, config, rig, generator), config, generator)
-        predicted = network(batch.noisy, batch.conditions, batch.sight, first=config.clip)
-        loss, error = flow.loss(predicted, with_shortcut_targets(network, batch), batch.t)
+    unit_config = replace(config, batch=config.micro_batch or config.batch, micro_batch=0)
+
+    def loss_at(model: nn.Module, step: int, unit: int) -> tuple[Tensor, dict[str, float]]:
+        generator = step_generator(config.seed, step, device, unit)
+        batch = with_own_rollouts(model, make_batch(walks, unit_config, rig, generator), config, generator)
+        target = with_shortcut_targets(model, batch)
+        predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip)
+        loss, error = flow.loss(predicted, target, batch.t)
         return loss, {"error": error.mean().item()}
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:
         return validate(network, average, held_out, config, rig)
 
-    trained = optimise(network, loss_at, scores, config, folder)
+    def show(average: dict[str, Tensor], path: Path) -> None:
+        film(average, held_out, config, rig, path)
+
+    trained = optimise(network, loss_at, scores, config, folder, placement, show)
+    if not ranks.first:
+        return folder / f"{config.name}.safetensors"
     first = config.episodes.first_seed
     card = {
         "initial": config.initial or "random",

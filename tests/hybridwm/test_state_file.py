@@ -1,5 +1,7 @@
 """A state that was saved and read goes on as the one in memory does, bit for bit."""
 
+from dataclasses import fields, is_dataclass, replace
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from recon import View
 from render import FormatError
 
 RIG = RoomsRig(size=32)
+GOES_ON = [("recent", None), ("loopy", None), ("retrieved", None), ("routed", "stereo"), ("splat", "stereo")]
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +41,43 @@ def model(memory: str, depth: str | None) -> WorldModel:
     return WorldModel(core, make_memory(memory, eyes=2), depth=depth)
 
 
-@pytest.mark.parametrize(("memory", "depth"), [("recent", None), ("splat", "stereo")])
+def same(a, b) -> bool:
+    """Whether two values are equal in every tensor, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b) and a.dtype == b.dtype
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize(("memory", "depth"), GOES_ON)
 def test_a_saved_state_goes_on_bit_for_bit(views, tmp_path, memory, depth):
     world = model(memory, depth)
     state = imagine(world, world.start(views, seed=4), ["left", "left"]).state
     save_state(state, tmp_path / "state.safetensors")
     again = load_state(tmp_path / "state.safetensors")
+    assert type(again.memory) is type(state.memory)
+    ahead = replace(state.camera, w2c=views[0].camera.w2c)
+    recalled = [world.memory.recall(s.memory, ahead, s.baseline) for s in (state, again)]
+    assert same(*recalled), "what is recalled, frames too, of which this core may read none"
     a, b = (imagine(world, s, ["forward", "right", "left"]) for s in (state, again))
     assert torch.equal(a.frames, b.frames)
     assert a.state.steps == b.state.steps == 5
+    assert same(*(world.memory.recall(r.state.memory, ahead, r.state.baseline) for r in (a, b)))
     if a.state.scene is not None:
         assert torch.equal(a.state.scene.gaussians.means, b.state.scene.gaussians.means)
+
+
+def test_a_state_of_another_version_is_refused(views, tmp_path):
+    world, path = model("recent", None), tmp_path / "state.safetensors"
+    save_state(world.start(views), path)
+    whole = path.read_bytes()
+    assert whole.count(b'\\"version\\": 3') == 1
+    path.write_bytes(whole.replace(b'\\"version\\": 3', b'\\"version\\": 2'))
+    with pytest.raises(FormatError, match="version 2, not 3"):
+        load_state(path)
 
 
 def test_what_is_no_state_is_refused(views, tmp_path):

@@ -77,7 +77,16 @@ def test_a_rollout_has_the_documented_shape(beginning):
 
 
 @pytest.mark.parametrize(
-    ("memory", "depth"), [("none", None), ("recent", None), ("splat", "stereo"), ("splat", "truth")]
+    ("memory", "depth"),
+    [
+        ("none", None),
+        ("recent", None),
+        ("loopy", None),
+        ("retrieved", None),
+        ("routed", "stereo"),
+        ("splat", "stereo"),
+        ("splat", "truth"),
+    ],
 )
 def test_forks_and_returns_are_bitwise_equal(beginning, memory, depth):
     views, actions, oracle = beginning
@@ -206,8 +215,8 @@ def test_memory_and_depth_must_go_together():
         world("splat", None)
     with pytest.raises(ValueError, match="uses no depth"):
         world("recent", "stereo")
-    with pytest.raises(ValueError, match="expected one of none, recent, splat; got 'loopy'"):
-        make_memory("loopy", eyes=2)
+    with pytest.raises(ValueError, match="expected one of none, recent, .*, splat; got 'nearest'"):
+        make_memory("nearest", eyes=2)
 
 
 def test_weights_round_trip_and_misfits(tmp_path):

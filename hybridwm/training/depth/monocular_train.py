@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recon.networks.monocular_unet import CANONICAL_FOCAL, DepthDistribution, MonocularUNet, pixel_places
 from recon.networks.monocular_weights import PACKAGED, RIGHT, load_monocular, save_monocular
 from recon.networks.weights_file import find_weights
 
 from ...worlds.rooms.collision import generator
-from ..loop import device_of, optimise
+from ..distributed import device_of
+from ..loop import optimise
 from .monocular_config import MonocularTraining
 from .monocular_sights import Sights, load_or_make, mirrored, recoloured
 
@@ -56,7 +57,7 @@ def train(config: MonocularTraining, folder: Path) -> Path:
         network.widening.fill_(1.0)  # of the weights as they were
         earlier = json.loads(file.with_suffix(".json").read_text())["card"]
 
-    def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_at(model: nn.Module, step: int, unit: int) -> tuple[Tensor, dict[str, float]]:
         batch = batch_of(sights, config, step, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             found = network(batch.image, batch.place)

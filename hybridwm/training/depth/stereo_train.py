@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recon.networks.stereo_network import StereoNetwork, similarities
 from recon.networks.weights_file import write_weights
 
 from ..clips import step_generator
-from ..loop import device_of, optimise
+from ..distributed import device_of
+from ..loop import optimise
 from .stereo_batches import StereoBatch, draw, whole
 from .stereo_config import StereoPairsConfig, StereoTraining
 from .stereo_worlds import StereoPairs, layered_pairs, room_pairs
@@ -37,7 +38,7 @@ def train(config: StereoTraining, folder: Path) -> Path:
     torch.manual_seed(config.seed)
     network = StereoNetwork(config.core).to(device)
 
-    def loss_at(step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_at(model: nn.Module, step: int, unit: int) -> tuple[Tensor, dict[str, float]]:
         generator = step_generator(config.seed, step, torch.device("cpu"))
         kind = int(torch.rand(1, generator=generator) < config.rooms_share)
         batch = draw(kinds[kind], config.batch, config.crop_height, config.crop_width, generator)

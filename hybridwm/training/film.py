@@ -1,0 +1,60 @@
+"""Validation rollouts as pictures: held-out walks above what the core imagines along them from video alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.images import write_png
+
+from ..core.conditioning import Recalled, to_images, to_video
+from ..core.video_core import VideoCore
+from ..worlds.rooms.rig import RoomsRig
+from .config import TrainConfig
+from .episodes import Episodes
+
+
+@torch.no_grad()
+def film(
+    average: dict[str, Tensor],
+    walks: Episodes,
+    config: TrainConfig,
+    rig: RoomsRig,
+    path: Path,
+    *,
+    shown: int = 2,
+    frames: int = 8,
+) -> None:
+    """Writes a PNG of the left eye: for each of `shown` walks a row of truth and below it a row of `frames` imagined
+    frames, both after the newest frame of the context, which is the first column."""
+    core = VideoCore(config.core).to(walks.rgb.device).eval()
+    core.network.load_state_dict(average)
+    rows = []
+    for i in range(min(shown, len(walks))):
+        truth, imagined = rollout(core, walks, i, rig, frames)
+        rows += [torch.cat([*truth], 1), torch.cat([truth[0], *imagined], 1)]
+    write_png(path, torch.cat(rows))
+
+
+def rollout(
+    core: VideoCore, walks: Episodes, i: int, rig: RoomsRig, frames: int
+) -> tuple[Float[Tensor, "T1 H W 3"], Float[Tensor, "T H W 3"]]:
+    """(true left frames 0…T, imagined left frames 1…T): frame 0 is the newest of a whole window of true context, after
+    which the core sees what it imagined; fewer than `frames` where the walk is shorter."""
+    images = walks.rgb[i].float() / 255
+    cameras = [rig.camera(w2c) for w2c in walks.w2c[i]]
+    start = min(core.config.window, len(cameras) - 1)
+    context = core.begin(cameras[0], seed=i, baseline=rig.baseline)
+    for k in range(start):
+        video = to_video(images[k, 0], images[k, 1] if core.config.eyes == 2 else None)
+        context = core.remember(context, video, cameras[k], walks.actions[i, k])
+    made = []
+    for k in range(start, min(start + frames, len(cameras))):
+        video = core.imagine(context, Recalled(), cameras[k], walks.actions[i, k])
+        left, right = to_images(video)
+        context = core.remember(context, to_video(left, right), cameras[k], walks.actions[i, k])
+        made.append(left)
+    return images[start - 1 : start + len(made), 0], torch.stack(made)
