@@ -107,13 +107,8 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
         provenance = {name: tensors[f"scene.{name}"] for name in PROVENANCE_SHAPES}
         scene = GaussianScene(Gaussians(**parts), **provenance)
     noises = about["noisier"]
-    pages, *noisier = (
-        tuple(
-            Page(*(tensors[f"{name}.{i}.{part}"] for part in PAGE_TENSORS), t=t, step=step)
-            for i, (step, t) in enumerate(kept)
-        )
-        for name, kept in zip(_page_names(len(noises)), about["pages"], strict=True)
-    )
+    names = _page_names(len(noises))
+    pages, *noisier = (_pages(tensors, name, kept) for name, kept in zip(names, about["pages"], strict=True))
     past = _past(about["past"], tensors) if about.get("past") else None
     camera = _camera(tensors, "camera", about["sizes"]["camera"])
     views = []
@@ -149,6 +144,13 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor], oracle: Oracle | N
 
 def _page_names(noisier: int) -> list[str]:
     return ["pages", *(f"noisier.{k}" for k in range(noisier))]
+
+
+def _pages(tensors: dict[str, Tensor], name: str, kept: list[tuple[int, float]]) -> tuple[Page, ...]:
+    return tuple(
+        Page(tensors[f"{name}.{i}.keys"], tensors[f"{name}.{i}.values"], tensors[f"{name}.{i}.frame"], t, step)
+        for i, (step, t) in enumerate(kept)
+    )
 
 
 def _page_sets(context: Context) -> list[tuple[str, tuple[Page, ...]]]:

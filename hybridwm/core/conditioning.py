@@ -40,9 +40,7 @@ class Recalled:
     frames: tuple[Remembered, ...] = ()
 
 
-def to_video(
-    image: Float[Tensor, "*B H W 3"], right: Float[Tensor, "*B H W 3"] | None
-) -> Float[Tensor, "*B C H W"]:
+def to_video(image: Float[Tensor, "*B H W 3"], right: Float[Tensor, "*B H W 3"] | None) -> Float[Tensor, "*B C H W"]:
     """Channels-last images 0…1 to a channels-first video frame -1…1, left eye first."""
     eyes = image if right is None else torch.cat([image, right], -1)
     return eyes.movedim(-1, -3) * 2 - 1
@@ -77,9 +75,7 @@ def recall_tensor(recalled: Recalled, eyes: int, height: int, width: int) -> Flo
     if not recalled.renders:
         return None
     if len(recalled.renders) != eyes:
-        raise ValueError(
-            f"Recalled.renders: expected one for each of {eyes} eyes; got {len(recalled.renders)}."
-        )
+        raise ValueError(f"Recalled.renders: expected one for each of {eyes} eyes; got {len(recalled.renders)}.")
     rgb = torch.stack([r.rgb for r in recalled.renders])
     if tuple(rgb.shape[1:3]) != (height, width):
         raise ValueError(
@@ -92,9 +88,7 @@ def recall_tensor(recalled: Recalled, eyes: int, height: int, width: int) -> Flo
     return recall_channels(rgb, alpha, observed)
 
 
-def remembered_tokens(
-    frames: Sequence[Remembered], camera: Camera, config: CoreConfig
-) -> RememberedTokens:
+def remembered_tokens(frames: Sequence[Remembered], camera: Camera, config: CoreConfig) -> RememberedTokens:
     """Patches of remembered frames, and their rays in the camera's axes; a batch and a clip of one."""
     patches, rays = [], []
     for frame in frames:
@@ -104,7 +98,9 @@ def remembered_tokens(
                 f"Remembered.image: expected sides that patch={config.patch} divides; got {height}x{width}."
             )
         if (frame.right is None) != (config.eyes == 1):
-            raise ValueError(f"Remembered.right: expected {config.eyes} eyes; got {'one' if frame.right is None else 2}.")
+            raise ValueError(
+                f"Remembered.right: expected {config.eyes} eyes; got {'one' if frame.right is None else 2}."
+            )
         patches.append(patchify(to_video(frame.image, frame.right), config.patch))
         # camera_from_remembered = camera_from_world @ world_from_remembered
         to = camera.w2c @ frame.camera.c2w

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class CoreConfig:
     """Number of blocks; every second one also looks at past frames."""
     heads: int = 6
     """Attention heads; `dim / heads` must be a multiple of 8 (rotary pairs over time, y, x)."""
-    ends: Literal["patch", "conv"] = "patch"
-    """How tokens are made of pixels: by a linear layer a patch, or by a small pixel-unshuffle U-Net."""
-    conv_width: int = 96
-    """Channels of the U-Net's residual blocks."""
-    conv_depth: int = 1
-    """Residual blocks on the way down; one more on the way up."""
     mlp_ratio: int = 4
     """Hidden width of the feed-forward layers over `dim`."""
     window: int = 4
@@ -51,9 +44,7 @@ class CoreConfig:
         if self.eyes not in (1, 2):
             raise ValueError(f"CoreConfig.eyes: expected 1 (rgb) or 2 (binocular); got {self.eyes}.")
         if self.dim % self.heads or (self.dim // self.heads) % 8:
-            raise ValueError(
-                f"CoreConfig: expected dim / heads to be a multiple of 8; got {self.dim} / {self.heads}."
-            )
+            raise ValueError(f"CoreConfig: expected dim / heads to be a multiple of 8; got {self.dim} / {self.heads}.")
 
     @property
     def channels(self) -> int:

@@ -15,9 +15,7 @@ def patchify(frames: Float[Tensor, "*B C H W"], patch: int) -> Float[Tensor, "*B
     return rearrange(frames, "... c (h p) (w q) -> ... (h w) (c p q)", p=patch, q=patch)
 
 
-def unpatchify(
-    patches: Float[Tensor, "*B n p"], patch: int, height: int, width: int
-) -> Float[Tensor, "*B C H W"]:
+def unpatchify(patches: Float[Tensor, "*B n p"], patch: int, height: int, width: int) -> Float[Tensor, "*B C H W"]:
     """Inverse of `patchify`."""
     return rearrange(
         patches,
@@ -70,7 +68,7 @@ def ray_map(
     width: int,
     height: int,
 ) -> Float[Tensor, "*B n 6"]:
-    """Origin (metres) and unit direction of each patch centre's ray, in the axes that `to` leads to from the camera's."""
+    """Origin (metres) and unit direction of each patch centre's ray, in the axes that `to` leads to."""
     v, u = torch.meshgrid(
         torch.arange(patch / 2, height, patch, dtype=K.dtype, device=K.device),
         torch.arange(patch / 2, width, patch, dtype=K.dtype, device=K.device),

@@ -84,3 +84,8 @@ def context_times(shape: tuple[int, int], generator: torch.Generator) -> Float[T
     pick = torch.rand(shape, generator=generator, device=device) < 0.1
     clips = torch.rand((shape[0], 1), generator=generator, device=device) < 0.125
     return torch.where(pick | clips, any_level, low)
+
+
+def dropped_times(shape: tuple[int, int], generator: torch.Generator) -> Float[Tensor, "B F"]:
+    """Context frames that are there, clean, or not there at all, pure noise, and nothing between (binary dropout)."""
+    return (torch.rand(shape, generator=generator, device=generator.device) < 0.2).float()

@@ -42,14 +42,12 @@ def sample_jointly(
         first, last = int(active[0]), int(active[-1])
         done = now[None, :last] == 0
         t_copy = torch.where(done, cfg.context_noise, now[None, :last])
-        copies = torch.where(
-            done[..., None, None, None], mix(x[:, :last], fixed[:, :last], t_copy), x[:, :last]
-        )
+        copies = torch.where(done[..., None, None, None], mix(x[:, :last], fixed[:, :last], t_copy), x[:, :last])
         targets = slice(first, last + 1)
         t = now[None, targets]
         both = _copies_and_targets(whole, last, targets, t_copy, t, cfg.levels - 1)
         sight = _sight(len(pages), first, last, cfg.window, device)
-        clean = network(torch.cat([copies, x[:, targets]], 1), both, sight, pages, first=last)
+        clean = network(torch.cat([copies, x[:, targets]], 1), both, sight, pages, first=last).frames
         stepped = step_down(x[:, targets], clean, t, after[None, targets])
         # pages are written from frames of 256 levels, so copies of finished frames are too
         finished = (after[None, targets] == 0)[..., None, None, None]

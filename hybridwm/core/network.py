@@ -7,23 +7,34 @@ cached pages of the past.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .blocks import Block, Written
 from .carry import TYPICAL, carry
 from .clip import Conditions, Page, RememberedTokens, Sight
 from .config import CoreConfig
-from .embeddings import RayEmbedding, TimeEmbedding, ray_map, rotary_angles
-from .ends import ConvEnds, PatchEnds
+from .embeddings import RayEmbedding, TimeEmbedding, patchify, ray_map, rotary_angles, unpatchify
 
-# What the head says of each pixel of each eye: colour, trust in the recalled render and in the carried frame, inverse
-# depth, and where else in the frame before to look.
-TOLD = 8
+# What is told of each pixel of each eye: colour, trust in the recalled render and in the carried frame.
+TOLD = 5
+# What is told of each quarter of a patch of each eye: inverse depth, and where else in the frame before to look.
+PARALLAX = 3
 FURTHEST = 6.0
-"""Pixels that the head may look away from where geometry says."""
+"""Pixels that may be looked away from where geometry says."""
+
+
+class Prediction(NamedTuple):
+    """frames: clean ones. carried: the frame before, of each eye, as it is taken to be seen now; inside: where it
+    shows anything."""
+
+    frames: Float[Tensor, "B G C H W"]
+    carried: Float[Tensor, "B G E 3 H W"]
+    inside: Bool[Tensor, "B G E H W"]
 
 
 class VideoNetwork(nn.Module):
@@ -37,9 +48,9 @@ class VideoNetwork(nn.Module):
         super().__init__()
         self.config = config
         eyes, dim = config.eyes, config.dim
-        ends = ConvEnds if config.ends == "conv" else PatchEnds
+        pixels = config.patch**2
         # noisy frame, recalled render, carried frame and where it shows anything
-        self.ends = ends(config, config.channels + config.recall_channels + 4 * eyes, TOLD * eyes)
+        self.embed_frame = nn.Linear((config.channels + config.recall_channels + 4 * eyes) * pixels, dim)
         self.embed_rays = RayEmbedding(dim)
         self.position = nn.Parameter(torch.randn(config.tokens - 1, dim) * 0.02)
         self.embed_time = TimeEmbedding(dim)
@@ -53,6 +64,12 @@ class VideoNetwork(nn.Module):
         self.remembered_mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU("tanh"))
         self.remembered_out = nn.Linear(2 * dim, dim)
         self.blocks = nn.ModuleList(Block(config, temporal=i % 2 == 1) for i in range(config.depth))
+        self.final_modulation = nn.Linear(dim, 2 * dim)
+        self.head = nn.Linear(dim, TOLD * eyes * pixels)
+        self.parallax = nn.Linear(dim, PARALLAX * eyes * 4)
+        for layer in (self.final_modulation, self.head, self.parallax):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(
         self,
@@ -62,19 +79,19 @@ class VideoNetwork(nn.Module):
         pages: tuple[Page, ...] = (),
         *,
         first: int = 0,
-    ) -> Float[Tensor, "B G C H W"]:
+    ) -> Prediction:
         """Clean frames, of those from `first` on. All look at each other and at the pages (the cache) as `sight` says
         (default: causal within the window, and all of the pages)."""
         cfg = self.config
         b, f = noisy.shape[:2]
         if sight is None:
             sight = Sight.causal(b, len(pages), f, max(cfg.window, len(pages)), noisy.device)
-        previous, shown, c, tokens, skip = self._enter(noisy, conditions, sight, pages)
+        previous, shown, c, tokens = self._enter(noisy, conditions, sight, pages)
         x = self._blocks(tokens, c, conditions, sight, pages)
-        told = self.ends.decode(x[:, first:, 1:], skip if skip is None else skip[:, first:], c[:, first:])
-        told = told.unflatten(2, (cfg.eyes, TOLD))
-        colour, weights, rho, shift = told.split([3, 2, 1, 2], 3)
-        trust = torch.tanh(weights)
+        told, (rho, shift) = self._told(x[:, first:, 1:], c[:, first:])
+        colour, weights = told.split([3, 2], 3)
+        # sharp, so that a pixel is taken from one place rather than averaged
+        trust = torch.tanh(4 * weights)
         carried, inside = carry(
             previous[:, first:],
             _each_eye(conditions.K[:, first:], cfg.eyes),
@@ -82,31 +99,53 @@ class VideoNetwork(nn.Module):
             TYPICAL * torch.exp(2 * torch.tanh(rho[:, :, :, 0])),
             FURTHEST * torch.tanh(shift),
         )
-        out = colour + (trust[:, :, :, 1:] * (inside & shown[:, first:])[:, :, :, None]) * (carried - colour)
-        recalled, alpha = conditions.recall[:, first:].split([cfg.channels, cfg.recall_channels - cfg.channels], 2)
+        inside = inside & shown[:, first:]
+        out = colour + (trust[:, :, :, 1:] * inside[:, :, :, None]) * (carried - colour)
+        recalled, alpha = conditions.recall[:, first:].split(
+            [cfg.channels, cfg.recall_channels - cfg.channels], 2
+        )
         alpha = alpha[:, :, : cfg.eyes, None]
         out = out + trust[:, :, :, :1] * alpha * (recalled.unflatten(2, (cfg.eyes, 3)) - out)
-        return out.flatten(2, 3)
+        return Prediction(out.flatten(2, 3), carried, inside)
+
+    def _told(
+        self, tokens: Float[Tensor, "B F n d"], c: Float[Tensor, "B F d"]
+    ) -> tuple[Float[Tensor, "B F E o H W"], tuple[Float[Tensor, "B F E 1 H W"], Float[Tensor, "B F E 2 H W"]]]:
+        """What is told of pixels, and of the parallax: in cells, and between them smoothly."""
+        cfg = self.config
+        b = tokens.shape[0]
+        shift, scale = self.final_modulation(c)[:, :, None].chunk(2, -1)
+        tokens = F.layer_norm(tokens, tokens.shape[-1:]) * (1 + scale) + shift
+        pixels = unpatchify(self.head(tokens), cfg.patch, cfg.height, cfg.width)
+        rows, columns = cfg.height // cfg.patch, cfg.width // cfg.patch
+        cells = unpatchify(self.parallax(tokens), 2, 2 * rows, 2 * columns)
+        smooth = F.interpolate(cells.flatten(0, 1), (cfg.height, cfg.width), mode="bilinear")
+        parallax = smooth.unflatten(0, (b, -1)).unflatten(2, (cfg.eyes, PARALLAX))
+        rho, away = parallax.split([1, 2], 3)
+        return pixels.unflatten(2, (cfg.eyes, TOLD)), (rho, away)
 
     def write(
         self,
         noisy: Float[Tensor, "B 1 C H W"],
         conditions: Conditions,
         pages: tuple[Page, ...],
+        *,
+        t: float,
         step: int,
     ) -> Page:
-        """The page of a frame that is shown at its flow time, after the given pages; the head is left out."""
+        """The page of a frame that is shown at flow time t (which `conditions` tell too), after the given pages; the
+        head is left out."""
         sight = Sight.causal(noisy.shape[0], len(pages), 1, len(pages), noisy.device)
-        _, _, c, tokens, _ = self._enter(noisy, conditions, sight, pages)
+        _, _, c, tokens = self._enter(noisy, conditions, sight, pages)
         written: list[Written] = []
         self._blocks(tokens, c, conditions, sight, pages, written)
         keys, values = (torch.stack([layer[i][:, 0] for layer in written]) for i in (0, 1))
-        return Page(keys, values, noisy[:, 0], float(conditions.t[0, 0]), step)
+        return Page(keys, values, noisy[:, 0], t, step)
 
     def _enter(
         self, noisy: Tensor, conditions: Conditions, sight: Sight, pages: tuple[Page, ...]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """The frame before each frame (of each eye), whether there is one, the modulation vector, tokens, skip."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The frame before each frame (of each eye), whether there is one, the modulation vector, the tokens."""
         cfg = self.config
         b = noisy.shape[0]
         frames = torch.cat([*(page.frame[:, None] for page in pages), noisy], 1)
@@ -128,10 +167,10 @@ class VideoNetwork(nn.Module):
         c = self.embed_time(conditions.t) + self.embed_previous_time(t_previous) + action
         c = c + self.embed_level(conditions.level) + self.embed_has_recall(conditions.has_recall.long())
         c = F.silu(c)
-        tokens, skip = self.ends.encode(torch.cat([noisy, conditions.recall, hint], 2), c)
+        tokens = self.embed_frame(patchify(torch.cat([noisy, conditions.recall, hint], 2), cfg.patch))
         rays = ray_map(conditions.K, conditions.motion[:, :, 0], patch=cfg.patch, width=w, height=h)
         tokens = tokens + self.position + self.embed_rays(rays)
-        return previous, shown, c, torch.cat([action[:, :, None], tokens], 2), skip
+        return previous, shown, c, torch.cat([action[:, :, None], tokens], 2)
 
     def _blocks(
         self,
@@ -144,9 +183,7 @@ class VideoNetwork(nn.Module):
     ) -> Tensor:
         """The tokens after the blocks. With a list to write into, stops when its last entry is written."""
         cfg = self.config
-        rotary = rotary_angles(
-            conditions.steps, cfg.height // cfg.patch, cfg.width // cfg.patch, cfg.dim // cfg.heads
-        )
+        rotary = rotary_angles(conditions.steps, cfg.height // cfg.patch, cfg.width // cfg.patch, cfg.dim // cfg.heads)
         remembered = None if conditions.remembered is None else self._remembered(conditions.remembered)
         layers = len(self.blocks) // 2
         layer = 0

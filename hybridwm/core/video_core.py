@@ -85,7 +85,7 @@ class VideoCore(nn.Module):
             told_of.append((guidance.rest, ()))
 
         def denoise(noisy: Tensor, t: Tensor) -> Tensor:
-            clean = [(w, self.network(noisy, replace(told, t=t), pages=pages)) for w, pages in told_of]
+            clean = [(w, self.network(noisy, replace(told, t=t), pages=pages).frames) for w, pages in told_of]
             if len(clean) == 1:  # of weight 1
                 return clean[0][1]
             return sum((w * frame for w, frame in clean), torch.zeros_like(noisy))
@@ -119,7 +119,7 @@ class VideoCore(nn.Module):
                 return ()
             t = frame.new_full((1, 1), level)
             noisy = mix(frame[None, None], fixed, t)
-            page = self.network.write(noisy, replace(told, t=t), pages, context.steps)
+            page = self.network.write(noisy, replace(told, t=t), pages, t=level, step=context.steps)
             return (*pages, page)[-window:]
 
         own = cfg.context_noise if context_noise is None else context_noise

@@ -95,7 +95,7 @@ def _clip(core: VideoCore, walk: Episode, age: int) -> _Clip:
 
 @torch.no_grad()
 def _uncached(core: VideoCore, clip: _Clip) -> Tensor:
-    return core.network(clip.noisy, clip.told)[0, -1]
+    return core.network(clip.noisy, clip.told).frames[0, -1]
 
 
 def _uncached_seconds(core: VideoCore, walk: Episode, age: int) -> float:

@@ -137,9 +137,9 @@ def make_batch(
     rig: RoomsRig,
     generator: torch.Generator,
     *,
-    t: Tensor | None = None,
+    at_use: bool = False,
 ) -> Batch:
-    """Draws a batch. `t` fixes the targets' flow time (validation)."""
+    """Draws a batch. at_use: context at the noise of use, targets at pure noise (validation)."""
     device, core = generator.device, config.core
     walk, frames = pick(len(episodes), config, generator)
     b, f = frames.shape
@@ -165,14 +165,16 @@ def make_batch(
     window[drop < config.context_drop] = 1
     window[drop < config.context_drop / 3] = 0
 
-    t_context = flow.context_times((b, f), generator)
     t_target = flow.target_times((b, f), generator)
+    if config.context == "shared":
+        t_target = t_target[:, :1].expand(b, f)
+    t_context = _context_times(config, t_target, generator)
     shortcut = torch.rand(b, generator=generator, device=device) < config.shortcut
     t_short, level = flow.shortcut_times((b, f), core.levels, generator)
     t_target = torch.where(shortcut[:, None], t_short, t_target)
     level = torch.where(shortcut[:, None], level, core.levels - 1)
-    if t is not None:
-        t_target = t
+    if at_use:
+        t_context, t_target = torch.full_like(t_context, core.context_noise), torch.ones_like(t_target)
     noise = torch.randn((b, 2 * f, *clean.shape[2:]), generator=generator, device=device)
     times = torch.cat([t_context, t_target], 1)
     twice = torch.cat([clean, clean], 1)
@@ -198,6 +200,19 @@ def make_batch(
         clean=clean,
         shortcut=shortcut,
     )
+
+
+def _context_times(
+    config: TrainConfig, t_target: Float[Tensor, "B F"], generator: torch.Generator
+) -> Float[Tensor, "B F"]:
+    shape = (t_target.shape[0], t_target.shape[1])
+    if config.context == "clean":
+        return torch.zeros_like(t_target)
+    if config.context == "dropped":
+        return flow.dropped_times(shape, generator)
+    if config.context == "shared":
+        return t_target
+    return flow.context_times(shape, generator)
 
 
 def _targets_only(has_recall: Bool[Tensor, "B"], length: int) -> Bool[Tensor, "B G"]:

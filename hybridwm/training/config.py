@@ -40,7 +40,7 @@ class RecallConfig:
     """Standard deviation of the disparity error in pixels, as stereo matching makes it."""
     outliers: float = 0.04
     """Share of source pixels with a random depth: floaters."""
-    wrong: float = 0.0
+    wrong: float = 0.1
     """Most that may be wrong in a clip: a share up to this of the source pixels is put at a random depth, in the
     colour of another pixel."""
     holes: float = 0.08
@@ -89,6 +89,11 @@ class TrainConfig:
     """Share of batches whose context is what the network itself imagined (against drift)."""
     own_steps: int = 3
     """At most this many steps of its own does such a context go on for."""
+    parallax: float = 0.5
+    """Weight of the carried frame's own error in the loss."""
+    context: Literal["noisy", "clean", "dropped", "shared"] = "noisy"
+    """How noisy past frames are shown: each at its own level; or, for controls, clean (teacher forcing), clean or pure
+    noise (binary dropout), or at the level of the frame to be denoised, one for the whole clip."""
     shuffle_actions: bool = False
     """Give every frame the action and rays of a frame of another clip: the control that must not follow actions."""
     checkpoint_every: int = 100

@@ -28,7 +28,7 @@ def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B 
             t=torch.cat([some.conditions.t[:, :f], t], 1),
             level=torch.cat([some.conditions.level[:, :f], level], 1),
         )
-        return network(torch.cat([some.noisy[:, :f], noisy], 1), told, some.sight, first=f)
+        return network(torch.cat([some.noisy[:, :f], noisy], 1), told, some.sight, first=f).frames
 
     target = batch.clean.clone()
     target[clips] = flow.shortcut_target(denoise, some.noisy[:, f:], some.t, some.conditions.level[:, f:])
@@ -36,9 +36,7 @@ def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B 
 
 
 @torch.no_grad()
-def with_own_rollouts(
-    network: nn.Module, batch: Batch, config: TrainConfig, generator: torch.Generator
-) -> Batch:
+def with_own_rollouts(network: nn.Module, batch: Batch, config: TrainConfig, generator: torch.Generator) -> Batch:
     """Now and then, the batch with frames of the network's own as context, some steps into a rollout of its own.
 
     After k rounds, a context frame was imagined from context frames that were imagined from … k deep; all frames of
@@ -58,6 +56,6 @@ def with_own_rollouts(
     shown = batch
     for _ in range(1 + int(rounds * config.own_steps)):
         start = torch.cat([shown.noisy[:, :f], batch.noise[:, f:]], 1)
-        own = network(start, told, batch.sight, first=f)
+        own = network(start, told, batch.sight, first=f).frames
         shown = batch.showing(((own.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1)
     return shown

@@ -20,6 +20,7 @@ from .episodes import load_or_make
 from .film import film
 from .loop import optimise
 from .own_frames import with_own_rollouts, with_shortcut_targets
+from .parallax import parallax_loss
 from .placement import placement_of
 from .validate import validate
 
@@ -55,8 +56,9 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
         batch = with_own_rollouts(model, make_batch(walks, unit_config, rig, generator), config, generator)
         target = with_shortcut_targets(model, batch)
         predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip)
-        loss, error = flow.loss(predicted, target, batch.t)
-        return loss, {"error": error.mean().item()}
+        loss, error = flow.loss(predicted.frames, target, batch.t)
+        parallax = parallax_loss(predicted, batch)
+        return loss + config.parallax * parallax, {"error": error.mean().item(), "parallax": parallax.item()}
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:
         return validate(network, average, held_out, config, rig)

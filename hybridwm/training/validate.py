@@ -35,8 +35,7 @@ def validate(
     sums: dict[str, float] = dict.fromkeys(("copy", "warp", "video", "grounded"), 0.0)
     device = next(network.parameters()).device
     for i in range(batches):
-        ones = torch.ones(config.batch, f, device=device)
-        batch = make_batch(walks, whole, rig, step_generator(config.seed + 1, 10**9 + i, device), t=ones)
+        batch = make_batch(walks, whole, rig, step_generator(config.seed + 1, 10**9 + i, device), at_use=True)
         blind = replace(
             batch.conditions,
             recall=torch.zeros_like(batch.conditions.recall),
@@ -48,7 +47,7 @@ def validate(
         sums["copy"] += _mse(batch.clean[:, config.core.window - 1 : f - 1], batch.clean[:, late])
         sums["warp"] += _mse(shown[:, late], batch.clean[:, late])
         for name, told in (("video", blind), ("grounded", batch.conditions)):
-            predicted = network(batch.noisy, told, batch.sight, first=f)
+            predicted = network(batch.noisy, told, batch.sight, first=f).frames
             sums[name] += _mse(predicted.clamp(-1, 1)[:, late], batch.clean[:, late])
     network.load_state_dict(own)
     return {name: -10 * torch.tensor(total / batches).log10().item() for name, total in sums.items()}

@@ -11,7 +11,7 @@ from hybridwm.core.network import VideoNetwork
 from hybridwm.core.video_core import Context, VideoCore
 from render import Camera
 
-SMALL = CoreConfig(height=32, width=48, dim=48, depth=4, heads=3, window=3, conv_width=16)
+SMALL = CoreConfig(height=32, width=48, dim=48, depth=4, heads=3, window=3)
 
 
 def network(config: CoreConfig = SMALL, seed: int = 0) -> VideoNetwork:

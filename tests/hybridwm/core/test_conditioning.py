@@ -38,9 +38,7 @@ def test_patchify_round_trip_and_order():
 
 def test_recall_colours_are_unpremultiplied_and_blind_pixels_grey():
     alpha = torch.tensor([[1.0, 0.5], [0.01, 0.0]])
-    render = RenderOutput(
-        0.8 * alpha[..., None].expand(2, 2, 3), alpha, torch.ones(2, 2), 0.25 * alpha[..., None]
-    )
+    render = RenderOutput(0.8 * alpha[..., None].expand(2, 2, 3), alpha, torch.ones(2, 2), 0.25 * alpha[..., None])
     channels = recall_tensor(Recalled((render,)), 1, 2, 2)
     assert channels is not None
     assert torch.allclose(channels[:3, 0], torch.full((3, 2), 0.6))

@@ -37,9 +37,7 @@ def test_a_shortcut_is_two_steps_of_half_the_size():
     target = flow.shortcut_target(denoise, noisy, t, level)
     half = 0.5 ** (level + 1.0)
     midway = step_down(noisy, denoise(noisy, t, level + 1), t, t - half)
-    end = midway - half[..., None, None, None] * flow.velocity(
-        midway, denoise(midway, t - half, level + 1), t - half
-    )
+    end = midway - half[..., None, None, None] * flow.velocity(midway, denoise(midway, t - half, level + 1), t - half)
     one = noisy - 2 * half[..., None, None, None] * flow.velocity(noisy, target, t)
     assert torch.allclose(one, end, atol=1e-5)
 

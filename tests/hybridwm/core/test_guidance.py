@@ -75,7 +75,7 @@ def test_a_noisier_history_has_pages_of_its_own_and_the_first_are_unchanged():
     made = core()
     plain, guided = remembered(made), remembered(made, FRACTIONAL)
     assert all(torch.equal(a.keys, b.keys) for a, b in zip(plain.pages, guided.pages, strict=True))
-    (noise, pages), = guided.noisier
+    ((noise, pages),) = guided.noisier
     assert noise == 0.5 and len(pages) == len(guided.pages) and pages[0].t == 0.5
 
 
