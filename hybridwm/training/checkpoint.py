@@ -62,7 +62,8 @@ def save(
                 metadata={"hybridwm": json.dumps({"step": step})},
             )
     if ranks.first:
-        for old in sorted(folder.glob("step-*"))[:-keep]:
+        torn = folder.glob(".step-*")  # what a kill left half written
+        for old in [*sorted(folder.glob("step-*"))[:-keep], *torn]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     return path
 
@@ -96,11 +97,6 @@ def resume(
         _fill(tensors, network, average, optimiser)
         return step
     return 0
-
-
-def newest(folder: Path) -> Path | None:
-    """The newest durable checkpoint."""
-    return max(folder.glob("step-*"), default=None, key=lambda path: path.name)
 
 
 def read(path: Path) -> tuple[int, dict[str, Tensor]]:

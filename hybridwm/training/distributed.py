@@ -91,13 +91,18 @@ def device_of(name: str, local_rank: int | None = None) -> torch.device:
 def join(device_name: str) -> Iterator[Ranks]:
     """The processes that `torchrun` started, for the time of the block; ALONE where it was not used.
 
-    Raises ConnectionError when another process has ended.
+    Raises ConnectionError when another process has ended, ValueError where there is no GPU for each.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     device = device_of(device_name, int(os.environ["LOCAL_RANK"]))
     if device.type == "cuda":
+        if device.index is None or device.index >= torch.cuda.device_count():
+            raise ValueError(
+                f"expected a GPU for each process of this machine, device: cuda or auto; got {device} of "
+                f"{torch.cuda.device_count()}. Start as many processes as there are GPUs, or say device: cpu."
+            )
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=HANGING)
     rank, world = dist.get_rank(), dist.get_world_size()

@@ -1,0 +1,148 @@
+"""Two processes (gloo, on the CPU) train what one trains, go on exactly, and read each other's checkpoints."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hybridwm.run_folder import read_metrics
+from hybridwm.training import checkpoint
+from hybridwm.training.placement import Placement
+
+from .small_run import Net, Small, Stopped, stop_at, train_small, units_of
+
+ONE = Placement(units=4)
+
+
+def start(folder, *given):
+    """The two processes as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    root = str(Path(__file__).resolve().parents[3])
+    return [
+        subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("small_run.py"), folder, *given],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": root},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """One process, in four units of a batch."""
+    folder = tmp_path_factory.mktemp("one")
+    train_small(folder, Small(), ONE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """The folder of every scenario of small_run, by two processes; those named *-from-one began with one process."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("ddp", "fsdp"):
+        with pytest.raises(Stopped):
+            train_small(folder / f"{name}-from-one", Small(), ONE, stop_at(5))
+    for process in start(folder, "all=1"):
+        _, errors = process.communicate(timeout=150)
+        assert process.returncode == 0, errors
+    return folder
+
+
+def apart(a, b):
+    a, b = (load_file(folder / "average.safetensors") for folder in (a, b))
+    assert a.keys() == b.keys()
+    return max((a[name] - b[name]).abs().max().item() for name in a)
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_processes_train_what_one_trains(one, two, tmp_path, kind):
+    assert apart(one, two / kind) < 1e-5
+    train_small(tmp_path, Small(seed=4), ONE)
+    assert apart(one, tmp_path) > 1e-2  # the control: another start is further away
+    assert sorted(units_of(two / kind)) == [(s, u, u % 2) for s in range(10) for u in range(4)]
+    alone, together = (
+        [(line["step"], line.get("loss"), line.get("error")) for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (one, two / kind)
+    )
+    assert [line[0] for line in alone] == [line[0] for line in together]  # no line is there twice
+    assert together[1][1:] == pytest.approx(alone[1][1:], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_a_stopped_run_of_two_goes_on_exactly(two, kind):
+    assert apart(two / kind, two / f"{kind}-resumed") == 0
+    redone = [step for step, unit, _ in units_of(two / f"{kind}-resumed") if unit == 0]
+    assert len(redone) < 10 + 4 and sorted(set(redone)) == list(range(10))
+
+
+def loaded(folder):
+    torch.manual_seed(99)
+    network = Net()
+    average = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    optimiser = torch.optim.AdamW(network.parameters())
+    step = checkpoint.resume(folder, network, average, optimiser)
+    return step, checkpoint.state_of(network, average, optimiser)
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_one_process_goes_on_from_a_checkpoint_of_two(one, two, kind, tmp_path):
+    step, theirs = loaded(two / kind / "checkpoints")
+    _, ours = loaded(one / "checkpoints")
+    assert step == 10 and theirs.keys() == ours.keys()
+    assert all(torch.allclose(theirs[name], ours[name], atol=1e-5) for name in ours)
+    average = load_file(two / kind / "average.safetensors")
+    assert all(torch.equal(theirs[f"average.{name}"], value) for name, value in average.items())
+    # and from an earlier one it ends where the two ended
+    folder = Path(shutil.copytree(two / kind, tmp_path / "run"))
+    shutil.rmtree(folder / "checkpoints" / "step-00000010")
+    (folder / "units.log").unlink()
+    train_small(folder, Small(), ONE)
+    assert [step for step, unit, _ in units_of(folder) if unit == 0] == [8, 9]
+    assert apart(folder, two / kind) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_processes_go_on_from_a_checkpoint_of_one(one, two, kind):
+    folder = two / f"{kind}-from-one"
+    assert apart(one, folder) < 1e-5
+    by_two = [step for step, _, rank in units_of(folder) if rank == 1]
+    assert sorted(by_two) == [s for s in range(5, 10) for _ in range(2)]  # the step that it stopped in, and on
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("ddp", 1), ("fsdp", 2)])
+def test_above_a_size_the_weights_are_shared_out(two, kind, parts):
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+
+    index = FileSystemReader(two / kind / "checkpoints" / "step-00000010").read_metadata().state_dict_metadata
+    for name in ("network.blocks.0.weight", "average.bias", "optimiser.blocks.1.weight.exp_avg"):
+        assert len(index[name].chunks) == parts
+
+
+def test_a_broken_folder_is_named_and_passed_over(two, tmp_path, capsys):
+    folder = Path(shutil.copytree(two / "fsdp" / "checkpoints", tmp_path / "checkpoints"))
+    part = next((folder / "step-00000010").glob("*.distcp"))
+    part.write_bytes(part.read_bytes()[:-7])
+    assert loaded(folder)[0] == 8
+    assert "step-00000010: passed over, not a whole checkpoint" in capsys.readouterr().out
+
+
+def test_a_process_that_dies_ends_the_run(tmp_path):
+    first, second = start(tmp_path, "dies=3")
+    _, errors = first.communicate(timeout=100)
+    second.communicate(timeout=10)
+    assert second.returncode == 7
+    assert first.returncode == 1
+    assert "rank 0 of 2: expected every process to go on, but another one has ended" in errors
+    assert [step for step, _ in checkpoint.recent_checkpoint.whole_ones(tmp_path / "checkpoints")]
