@@ -6,7 +6,6 @@ An area is a module core_AREA here, with measure(weights, setup, folder) -> figu
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .recon import flattened
@@ -27,4 +26,4 @@ AREAS = {
 def measure_area(area: str, setup: CoreSetup, folder: RunFolder | None = None) -> dict[str, float]:
     """The area's figures, flat: nested names are joined by ": "."""
     module = importlib.import_module(f".core_{area}", __package__)
-    return dict(flattened(module.measure(setup.weights, replace(setup), folder)))
+    return dict(flattened(module.measure(setup.weights, setup, folder)))

@@ -117,9 +117,7 @@ def pooled_distance(a: Moments, b: Moments, scenes: Int[np.ndarray, "*R S"]) -> 
     return np.maximum(((mean_a - mean_b) ** 2).sum(-1) + traces - 2 * trace_root, 0.0)
 
 
-def over_scenes(
-    scenes: int, statistic: Callable[[np.ndarray], np.ndarray], *, resamples: int = RESAMPLES
-) -> Interval:
+def over_scenes(scenes: int, statistic: Callable[[np.ndarray], np.ndarray], *, resamples: int = RESAMPLES) -> Interval:
     """`statistic` of all scenes, with its bootstrap interval; it maps indices of scenes [*R, S] to numbers [*R]."""
     return bootstrap(np.arange(scenes, dtype=float), lambda index: statistic(index.astype(int)), resamples=resamples)
 

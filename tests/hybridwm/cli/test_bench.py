@@ -102,7 +102,7 @@ def test_the_table_says_what_was_measured(capsys):
 
 def test_a_subject_has_to_be_named(capsys):
     assert main(["bench"]) == 2
-    assert capsys.readouterr().err == "hybridwm bench: expected one of render, recon; got nothing.\n"
+    assert capsys.readouterr().err == "hybridwm bench: expected one of render, core, recon; got nothing.\n"
     assert main(["bench", "--help"]) == 0
     assert "recon " in capsys.readouterr().out
 
