@@ -80,8 +80,11 @@ def resume(
     One that cannot be read is passed over with a line that names it. Raises ValueError where a checkpoint is of
     another configuration.
     """
+    believed = recent_checkpoint.whole_ones(folder)
     for path in ranks.shared(_newest_first(folder) if ranks.first else []):
         try:
+            if path.name.startswith("recent-") and path not in [each for _, each in believed]:
+                raise ValueError("it is in the memory of another machine")
             if path.is_dir():
                 step, tensors = sharded_checkpoint.load(path, network, ranks)
             else:

@@ -1,7 +1,8 @@
 """Several processes that train one network: `torchrun --nproc-per-node N -m hybridwm train CONFIG`.
 
 Gradients are averaged by DDP (gloo on CPUs, nccl on CUDA) or, for large networks, weights, gradients and moments are
-shared out by FSDP2. The first process alone writes logs, data and weights; the others wait for it and read.
+shared out by FSDP2. The first process alone writes logs, data and weights; the others wait for it and read. So the run
+folder has to be one that all of them see.
 """
 
 from __future__ import annotations

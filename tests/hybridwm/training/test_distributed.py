@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,69 @@ def test_a_process_that_dies_ends_the_run(tmp_path):
     assert first.returncode == 1
     assert "rank 0 of 2: expected every process to go on, but another one has ended" in errors
     assert [step for step, _ in checkpoint.recent_checkpoint.whole_ones(tmp_path / "checkpoints")]
+
+
+REAL = """
+name: tiny
+core: {height: 32, width: 32, dim: 24, depth: 2, heads: 3, window: 2}
+episodes: {episodes: 4, steps: 8, validation: 1, batch: 3}
+batch: 4
+micro_batch: 2
+clip: 4
+warm_up: 2
+steps: 40
+checkpoint_every: 5
+validate_every: 20
+device: cpu
+"""
+
+
+def torchrun(file, folder, *given):
+    root = str(Path(__file__).resolve().parents[3])
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hybridwm", "train"]
+    return subprocess.Popen(
+        [sys.executable, *command, file, "--out", folder, *given],
+        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def has_begun(folder, step):
+    """Whether the run's metrics have come to the step."""
+    metrics = folder / "metrics.jsonl"
+    return metrics.exists() and any(line["step"] >= step for line in read_metrics(metrics))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("above", ["1000000000", "0"])
+def test_the_command_on_two_processes_is_killed_and_goes_on(tmp_path, above):
+    """`torchrun ... -m hybridwm train`: SIGKILL of one process ends the run; the same command ends it as if never."""
+    file = tmp_path / "tiny.yaml"
+    file.write_text(REAL)
+    output = finished(torchrun(file, tmp_path / "straight", "--shard-above", above))
+    assert output.count("load it by") == 1
+    process = torchrun(file, tmp_path / "killed", "--shard-above", above)
+    limit = time.time() + 300
+    while time.time() < limit and not has_begun(tmp_path / "killed", 10):
+        time.sleep(0.05)
+    # the lock of the run folder says which process is the first
+    os.kill(int((tmp_path / "killed" / ".lock").read_text().split()[1]), signal.SIGKILL)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode != 0 and "SIGKILL" in output
+    assert not (tmp_path / "killed" / "summary.json").exists()
+    finished(torchrun(file, tmp_path / "killed", "--shard-above", above))
+    weights = [(tmp_path / name / "tiny.safetensors").read_bytes() for name in ("straight", "killed")]
+    assert weights[0] == weights[1]
+    steps = [line["step"] for line in read_metrics(tmp_path / "killed" / "metrics.jsonl") if "loss" in line]
+    assert steps == [10, 20, 30, 40]
+    rollouts = [path.name for path in sorted((tmp_path / "killed" / "rollouts").iterdir())]
+    assert rollouts == ["step-00000020.png", "step-00000040.png"]
