@@ -1,5 +1,6 @@
 """A killed run loses the step it was in and no more; what is no number stops a run before it does harm."""
 
+import json
 import math
 import os
 import shutil
@@ -15,14 +16,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hybridwm.core.config import CoreConfig
 from hybridwm.run_folder import read_metrics
 from hybridwm.training import checkpoint, recent_checkpoint
-from hybridwm.training.config import TrainConfig
+from hybridwm.training.clips import step_generator
+from hybridwm.training.config import EpisodesConfig, TrainConfig
 from hybridwm.training.distributed import ALONE, Ranks
 from hybridwm.training.placement import Placement, placement_of
 from hybridwm.training.recent_checkpoint import RecentCheckpoints, whole_ones
+from hybridwm.training.train import train
 
-from .small_run import Small, Stopped, stop_at, train_small, units_of
+from .small_run import Net, Small, Stopped, stop_at, train_small, units_of
 
 ONE = Placement()
 
@@ -177,8 +181,6 @@ def test_units_add_up_to_the_whole_batch(tmp_path, straight):
     assert len(seen) == 4 and line["loss"] == pytest.approx(sum(seen) / 4)
     assert line["error"] == pytest.approx(line["loss"])
 
-    from .small_run import Net
-
     torch.manual_seed(Small().seed)
     network = Net()
     x = torch.cat([torch.randn(2, 7, generator=torch.Generator().manual_seed(unit)) for unit in range(4)])
@@ -212,3 +214,21 @@ def test_a_batch_that_processes_cannot_share_is_refused():
     assert list(placement_of(TrainConfig(micro_batch=2), Ranks(1, 2), torch.device("cpu")).ranks.own_units(4)) == [1, 3]
     with pytest.raises(ValueError, match="micro_batch: expected a divisor of batch 8, or 0; got 3"):
         TrainConfig(micro_batch=3)
+
+
+def test_units_draw_apart_and_the_first_as_a_whole_batch_did():
+    cpu = torch.device("cpu")
+    seeds = [step_generator(3, step, cpu, unit).initial_seed() for step in range(20) for unit in range(50)]
+    assert len(set(seeds)) == 20 * 50
+    assert step_generator(3, 5, cpu).initial_seed() == step_generator(3, 5, cpu, 0).initial_seed() == 23757110883
+
+
+@pytest.mark.gpu
+def test_cuda_trains_in_bf16_and_compiled(tmp_path):
+    config = TrainConfig(
+        core=CoreConfig(height=32, width=32, dim=24, depth=2, heads=3, window=2),
+        episodes=EpisodesConfig(episodes=2, validation=1, steps=8, batch=3),
+        **{"steps": 4, "batch": 2, "clip": 4, "warm_up": 1, "device": "cuda", "compile": True},
+    )
+    card = json.loads(train(config, tmp_path).with_suffix(".json").read_text())["card"]
+    assert card["machine"].startswith("cuda") and math.isfinite(card["loss_curve"][-1][1])
