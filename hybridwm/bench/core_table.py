@@ -174,7 +174,22 @@ def _steps() -> list[Row]:
     return rows
 
 
-ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps())
+def _recall() -> list[Row]:
+    last, at_least = "recent, last 20", Asked(low=0.6)
+    rows = [
+        Row("recall", f"Loopy's slots, delay {delay}, right one of 16", f"hits: loopy: delay {delay}", asked=at_least,
+            control=Control("last 20 frames", f"hits: {last}: delay {delay}"))
+        for delay in (21, 101)
+    ]  # fmt: skip
+    rows.append(
+        Row("recall", "splat scene, delay 125, right one of 16", "hits: splat: delay 125", asked=at_least,
+            control=Control("Loopy's slots", "hits: loopy: delay 125"))
+    )  # fmt: skip
+    others = ("none", "recent", "retrieved", "routed", "splat", "palette")
+    return rows + [Row("recall", f"{name}, delay 21, right one of 16", f"hits: {name}: delay 21") for name in others]
+
+
+ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_recall())
 
 
 def lines(figures: Figures, rows: Sequence[Row] = ROWS) -> list[Line]:
