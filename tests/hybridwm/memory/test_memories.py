@@ -60,10 +60,9 @@ def test_forks_do_not_see_each_other(name, room_views):
     other = observe(memory, state, views[7], 6, observed=False)
     for was, now in ((before, tensors(state)), (kept, tensors(one))):
         assert len(was) == len(now) and all(torch.equal(a, b) for a, b in zip(was, now, strict=True))
-    differ = [memory.recall(s, views[0].camera, 0.3) for s in (one, other)]
     again = observe(memory, state, views[6], 6, observed=False)
     assert all(torch.equal(a, b) for a, b in zip(kept, tensors(again), strict=True))
-    assert len(tensors(other)) and differ[0] is not differ[1]
+    assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(kept, tensors(other), strict=False))
 
 
 @pytest.mark.parametrize("name", ["loopy", "retrieved", "routed"])
