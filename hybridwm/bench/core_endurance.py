@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..core.conditioning import to_video
-from ..core.video_core import VideoCore
 from ..run_folder import RunFolder
 from ..study import arms
 from ..study.demo_config import DemoConfig
 from ..study.episodes import Episode
 from ..study.measure_endurance import _uncached_seconds, held_megabytes, measure_endurance, relative_slope
 from ..study.trajectories import random_walk
+from ..world_model import WorldModel
+from .core_cache import remembered
 from .core_setup import VIEWS, CoreSetup, keep
 from .memory import CLEAR, _status
 from .processes import in_fresh_process
@@ -46,7 +46,7 @@ def measure(weights: str, setup: CoreSetup, folder: RunFolder | None = None) -> 
     figures: dict[str, Any] = {
         "steps": float(steps),
         "uncached": {"slope": relative_slope(uncached)},
-        "nothing dropped": {"held, end over half-way": _growth_of(hoarded(core, walk))},
+        "nothing dropped": {"held, end over half-way": hoarded(arms.world(weights, arms.VIDEO), walk)},
     }
     memory: dict[str, Any] = {}
     for name, arm in ARMS.items():
@@ -62,16 +62,10 @@ def measure(weights: str, setup: CoreSetup, folder: RunFolder | None = None) -> 
     return {"endurance": figures, "memory": memory}
 
 
-@torch.no_grad()
-def hoarded(core: VideoCore, walk: Episode) -> list[float]:
-    """MB of a context from which nothing is dropped, after each of KEPT frames."""
-    context, held = core.begin(walk.views[0].camera, walk.seed), []
-    for i, view in enumerate(walk.views[:KEPT]):
-        frame = to_video(view.image, view.right if core.config.eyes == 2 else None)
-        action = walk.start_actions[i - 1] if i else torch.zeros(core.config.action_dim)
-        context = core.remember(context, frame, view.camera, action, window=KEPT)
-        held.append(held_megabytes(context))
-    return held
+def hoarded(model: WorldModel, walk: Episode) -> float:
+    """How many times the MB after half of KEPT frames a context holds after all, if nothing is dropped from it."""
+    half, full = (remembered(model, walk, frames, window=KEPT) for frames in (KEPT // 2, KEPT))
+    return held_megabytes(full.pages) / held_megabytes(half.pages)
 
 
 def process_memory(setup: CoreSetup, arm: str, steps: int) -> dict[str, float]:

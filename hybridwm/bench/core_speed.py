@@ -1,7 +1,8 @@
-"""Frames a second and milliseconds by part on each device, and cached steps beside uncached ones, all taken in turns.
+"""Frames a second and milliseconds by part on each device, all arms and numbers of solver steps taken in turns.
 
 What is compared runs in one process, one step of each after the other, so that a busy machine slows all alike; times
-are medians. On CUDA every part is waited for. Time and memory over many steps: core_endurance.
+are medians. On CUDA whole steps are waited for, their parts are not. Cached steps beside uncached ones are in
+core_cache, time and memory over many steps in core_endurance.
 """
 
 from __future__ import annotations
@@ -19,24 +20,18 @@ from torch import Tensor
 
 from recon.view import View
 
-from ..core.conditioning import Recalled, to_video
-from ..core.video_core import Context, VideoCore
 from ..run_folder import RunFolder
 from ..study import arms
 from ..study.episodes import Episode
-from ..study.measure_endurance import _clip, _uncached
 from ..study.trajectories import random_walk
 from ..world_model import WorldModel, WorldState, load
-from . import core_endurance
+from . import core_cache, core_endurance
 from .core_setup import VIEWS, CoreSetup, keep
 
 ARMS = {"video only": arms.VIDEO, "grounded": arms.STEREO}
 SOLVER_STEPS = (1, 2, 4)
 FRAMES = 48  # steps of each contender
 WARM = 4  # of which so many are not counted
-CONTEXT = 16  # frames before the one that is imagined, cached or not
-BASELINE_STEPS = 10  # solver steps of the uncached baseline
-ROUNDS = 7
 ROLLOUTS = {"cpu": 8, "cuda": 64}
 
 
@@ -49,9 +44,7 @@ def measure(weights: str, setup: CoreSetup, folder: RunFolder | None = None) -> 
             keep(folder, area="speed", device=device, skipped="torch finds no CUDA device on this machine")
             continue
         figures[device] = rates(setup, device, frames, folder)
-    core = arms.world(weights, arms.VIDEO).core
-    walk = random_walk(setup.first_seed, CONTEXT + 2, arms.rig(weights))
-    figures["cache"] = cache(core, walk, 3 if setup.quick else ROUNDS)
+    figures["cache"] = core_cache.measure(weights, setup)
     return figures | core_endurance.measure(weights, setup, folder)
 
 
@@ -160,55 +153,6 @@ def tiled(value: Any, batch: int) -> Any:
     return replace(value, **changed)
 
 
-@torch.no_grad()
-def cache(core: VideoCore, walk: Episode, rounds: int) -> dict[str, float]:
-    """A cached step against full passes over CONTEXT frames and the new one: the largest difference, and how many
-    times as fast it is; beside them a difference that must show, with the frame before the newest in its place."""
-    clip = _clip(core, walk, CONTEXT + 1)
-    right, stale = (remembered(core, walk, stale=stale) for stale in (False, True))
-    camera, action = walk.views[CONTEXT].camera, walk.start_actions[CONTEXT - 1]
-    full = _uncached(core, clip)
-
-    def cached(context: Context, steps: int) -> Tensor:
-        frame = core.imagine(context, Recalled(), camera, action, solver_steps=steps)
-        core.remember(context, frame, camera, action)
-        return frame
-
-    def once(steps: int) -> Tensor:
-        return core.imagine(stale if steps == 0 else right, Recalled(), camera, action, solver_steps=max(steps, 1))
-
-    figures = {
-        "difference": float((once(1) - full).abs().max()),
-        "difference with a stale newest frame": float((once(0) - full).abs().max()),
-    }
-    spent: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for steps in SOLVER_STEPS:
-            spent.setdefault(f"cached, {steps}", []).append(_timed(lambda steps=steps: cached(right, steps)))
-            uncached = _timed(lambda steps=steps: [_uncached(core, clip) for _ in range(steps)])
-            spent.setdefault(f"uncached, {steps}", []).append(uncached)
-        baseline = _timed(lambda: [_uncached(core, clip) for _ in range(BASELINE_STEPS)])
-        spent.setdefault(f"uncached, {BASELINE_STEPS}", []).append(baseline)
-
-    def over(one: str, other: str) -> float:
-        return median(b / a for a, b in zip(spent[one], spent[other], strict=True))
-
-    figures |= {f"{name} steps: ms": 1000 * median(taken) for name, taken in spent.items()}
-    figures |= {f"over uncached, {k} steps": over(f"cached, {k}", f"uncached, {k}") for k in SOLVER_STEPS}
-    return figures | {f"over uncached, {BASELINE_STEPS} steps": over("cached, 2", f"uncached, {BASELINE_STEPS}")}
-
-
-def remembered(core: VideoCore, walk: Episode, *, stale: bool = False) -> Context:
-    """The context after the walk's first CONTEXT views; stale: the newest page shows the frame before once more."""
-    context = core.begin(walk.views[0].camera, walk.seed)
-    for i, view in enumerate(walk.views[:CONTEXT]):
-        shown = walk.views[i - 1] if stale and i == CONTEXT - 1 else view
-        frame = to_video(shown.image, shown.right if core.config.eyes == 2 else None)
-        action = walk.start_actions[i - 1] if i else torch.zeros(core.config.action_dim)
-        context = core.remember(context, frame, view.camera, action)
-    return context
-
-
 def on_device(episode: Episode, device: str) -> Episode:
     """The episode with its views, cameras and actions on a device; the oracle is not moved."""
 
@@ -233,9 +177,3 @@ def _now(device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun

@@ -78,6 +78,8 @@ def run(options: Options) -> None:
     for line in filled:
         table.add_row(line.words, line.figure, line.interval, line.asked, line.verdict, line.control.replace("*", ""))
     console.print(table)
+    if "speed" in chosen and not any(name.startswith("cuda: ") for name in figures["speed"]):
+        console.print("on CUDA: not measured, torch finds no such device on this machine", highlight=False)
     for area in chosen:
         console.print(f"{area}: {len(figures[area])} figures in {seconds[area]:.0f} s", highlight=False)
     console.print(f"all figures {options.out / 'summary.json'}", highlight=False, soft_wrap=True)
