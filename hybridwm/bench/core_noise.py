@@ -35,6 +35,7 @@ SCENES = 24
 LEVELS = (0.0, 0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 PLACES = (0, 8, 16, 24)  # in the walk, at which a frame is imagined from a noisy history
 AHEAD = 8  # frames of a continuation by each schedule
+SCHEDULE_STEPS = 4  # solver steps of a frame: with one, a pyramid is autoregressive
 SCHEDULES = ("autoregressive", "pyramid", "full_sequence")
 EDITED = 5  # the first frame of the VIEWS that an edit changes
 
@@ -132,6 +133,7 @@ def continuations(model: WorldModel, walk: Episode) -> dict[str, Any]:
     sample = getattr(model.core, "sample", None)
     if sample is None:
         return {}
+    model = WorldModel(model.core, model.memory, solver_steps=SCHEDULE_STEPS)
     episode = walk.window(0, VIEWS, AHEAD)
     state = arms.begin(model, episode)
     loop = arms.roll(model, episode, state).frames
