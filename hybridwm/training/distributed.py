@@ -5,8 +5,8 @@ moments are shared out by FSDP2 (weights are complete during a step, as in ZeRO 
 process alone writes logs, data and weights; the others wait for it and read. So the run folder has to be one that all
 of them see.
 
-Known limit: where weights are shared out, a step in which a parameter gets a gradient in one process and none in another
-(a condition that no clip of its units has) fails with a mismatch of collectives; with copies (DDP) it does not.
+Known limit: where weights are shared out, a step in which a parameter has a gradient in one process and none in another
+(by a condition that no clip of its units has) fails with a mismatch of collectives; with copies (DDP) it does not.
 """
 
 from __future__ import annotations
