@@ -176,10 +176,10 @@ def _about(frame: PastFrame) -> dict[str, Any]:
 def _past(about: dict[str, Any], tensors: dict[str, Tensor]) -> Past:
     frames = []
     for i, told in enumerate(about["frames"]):
-        parts = {name: tensors.get(f"past.{i}.{name}") for name in PAST_TENSORS}
         image = tensors[f"past.{i}.image"]
+        right, depth = (tensors.get(f"past.{i}.{name}") for name in ("right", "depth"))
         camera = _camera(tensors, f"past.{i}.camera", [image.shape[1], image.shape[0]])
-        frames.append(PastFrame(**told, camera=camera, **(parts | {"image": image})))
+        frames.append(PastFrame(told["step"], told["observed"], camera, image, right, depth))
     return Past(tuple(frames), about["newest"])
 
 

@@ -6,8 +6,7 @@ An area is a module core_AREA here, with measure(weights, setup, folder) -> figu
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .recon import flattened
 
@@ -21,10 +20,30 @@ AREAS = {
     "drift": "rollouts of 64 and 128 frames by four bounds, beside guards that must break one",
     "noise": "a noise level for each frame: edits to the future, noisy histories, schedules of sampling",
     "steps": "1, 2, 4 and 32 solver steps, one frame ahead",
+    "recall": "the stare test by delay, for every memory",
 }
+ONLY_BY_NAME = ("recall",)  # takes longer than all others together
+RECALL_TESTS, QUICK_RECALL_TESTS = 64, 8
 
 
 def measure_area(area: str, setup: CoreSetup, folder: RunFolder | None = None) -> dict[str, float]:
     """The area's figures, flat: nested names are joined by ": "."""
+    if area == "recall":
+        return dict(flattened(_recall(setup)))
     module = importlib.import_module(f".core_{area}", __package__)
-    return dict(flattened(module.measure(setup.weights, replace(setup), folder)))
+    return dict(flattened(module.measure(setup.weights, setup, folder)))
+
+
+def _recall(setup: CoreSetup) -> dict[str, Any]:
+    """Shares of tests by memory and delay with their Wilson intervals, and paired differences."""
+    from .core_recall import RecallBench, measure
+    from .core_setup import described
+
+    tests = QUICK_RECALL_TESTS if setup.quick else RECALL_TESTS
+    found = measure(RecallBench(setup.weights, tests=tests, first_seed=setup.first_seed), setup.workers)
+    kinds = {"hits": found.hits, "memory of another layout": found.wrong, "ahead": found.ahead}
+    figures: dict[str, Any] = {
+        kind: {name: {f"delay {delay}": described(each) for delay, each in by.items()} for name, by in shares.items()}
+        for kind, shares in kinds.items()
+    }
+    return figures | {"ms a step": found.milliseconds, "reads remembered frames": float(found.reads_frames)}

@@ -24,14 +24,15 @@ COMMANDS = {
     "rollout": "imagine a walk from typed actions; write video and scene",
     "reconstruct": "turn a stereo pair or a recorded sequence into a splat scene",
     "render": "film a splat scene along a camera path",
-    "bench": "measure this machine: the rasterizers side by side, or reconstruction on recorded data",
+    "bench": "measure this machine: rasterizers, reconstruction on recorded data, or the video core",
     "doctor": "say what is installed, which backends work, and what to install for the rest",
 }
 
-# Commands of several subjects, each in a module of its own: bench_render, bench_recon.
+# Commands of several subjects, each in a module of its own: bench_render, bench_core, bench_recon.
 SUBJECTS = {
     "bench": {
         "render": "the rasterizers of this machine side by side",
+        "core": "the video core: speed, drift, noise levels, few solver steps",
         "recon": "reconstruction, beside OpenCV, Open3D and COLMAP, on recorded data",
     }
 }

@@ -11,6 +11,7 @@ from torch import Tensor
 from recon import View
 from recon.lift import MIN_CONFIDENCE
 from render import Camera
+from render.transforms import invert_rigid
 
 from ..core.conditioning import Remembered
 
@@ -80,7 +81,7 @@ def _thinned(frames: tuple[PastFrame, ...]) -> tuple[PastFrame, ...]:
 
 def _apart(some: list[Camera], others: list[Camera]) -> tuple[Float[Tensor, "N M"], Float[Tensor, "N M"]]:
     """Metres between the centres and degrees between the orientations of every two cameras."""
-    a, b = torch.stack([camera.c2w for camera in some]), torch.stack([camera.c2w for camera in others])
+    a, b = (invert_rigid(torch.stack([camera.w2c for camera in cameras])) for cameras in (some, others))
     metres = (a[:, None, :3, 3] - b[None, :, :3, 3]).norm(dim=-1)
     # the trace of a_from_b, by which the angle between two rotations is told
     trace = a[:, :3, :3].flatten(1) @ b[:, :3, :3].flatten(1).T

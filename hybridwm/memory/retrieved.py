@@ -39,7 +39,9 @@ class RetrievedMemory:
         points = frustum_points(camera, self.depths)
         cameras = Camera.stack([frame.camera for frame in old])
         inside, _, _ = seen_from(points, cameras)
-        chosen = pick(inside * alignment(points, camera, cameras), self.count)
+        # of frames that cover the same points, those that look the same way
+        facing = (cameras.w2c[:, 2, :3] @ camera.w2c[2, :3]).add(1).div(2)[:, None]
+        chosen = pick(inside * alignment(points, camera, cameras) * facing, self.count)
         return Recalled(frames=tuple(old[i].remembered() for i in chosen))
 
     def observe(

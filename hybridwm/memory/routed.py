@@ -64,8 +64,8 @@ class RoutedMemory:
         beneath = self.splats.recall(state.scene, camera, baseline)
         if not beneath.renders or not state.past.frames:
             return RoutedRecall(beneath=beneath)
-        chosen = self._chosen(state.past, beneath.renders[0], camera)
         eyes = [camera, *(camera.moved_right(baseline) for _ in beneath.renders[1:] if baseline is not None)]
+        chosen = self._chosen(state.past, beneath.renders, eyes)
         renders = tuple(warped(chosen, render, eye) for render, eye in zip(beneath.renders, eyes, strict=True))
         return RoutedRecall(renders, beneath=beneath)
 
@@ -86,13 +86,16 @@ class RoutedMemory:
     def scene(self, state: RoutedState) -> GaussianScene:
         return self.splats.scene(state.scene)
 
-    def _chosen(self, past: Past, render: RenderOutput, camera: Camera) -> list[PastFrame]:
+    def _chosen(self, past: Past, renders: Sequence[RenderOutput], eyes: Sequence[Camera]) -> list[PastFrame]:
         """The frames that explain most of what the scene shows, best aligned first, observed before imagined."""
-        points = unproject(render.depth, camera)[SPARSE // 2 :: SPARSE, SPARSE // 2 :: SPARSE]
-        known = render.depth[SPARSE // 2 :: SPARSE, SPARSE // 2 :: SPARSE] > 0
-        if not bool(known.any()):
+        some = (slice(SPARSE // 2, None, SPARSE),) * 2
+        points = [
+            unproject(render.depth, eye)[some][render.depth[some] > 0]
+            for render, eye in zip(renders, eyes, strict=True)
+        ]
+        if not sum(map(len, points)):
             return []
-        _, agrees, aligned = _looked_up(past.frames, points[known], camera)
+        _, agrees, aligned = _looked_up(past.frames, torch.cat(points), eyes[0])
         worth = [1.0 if frame.observed else IMAGINED_WORTH for frame in past.frames]
         values = agrees * aligned * aligned.new_tensor(worth)[:, None]
         rows = pick(values, self.count)

@@ -114,12 +114,10 @@ def pooled_distance(a: Moments, b: Moments, scenes: Int[np.ndarray, "*R S"]) -> 
     root_a = _square_root(cov_a)
     trace_root = np.sqrt(np.clip(np.linalg.eigvalsh(root_a @ cov_b @ root_a), 0, None)).sum(-1)
     traces = np.trace(cov_a, axis1=-2, axis2=-1) + np.trace(cov_b, axis1=-2, axis2=-1)
-    return np.maximum(((mean_a - mean_b) ** 2).sum(-1) + traces - 2 * trace_root, 0.0)
+    return np.asarray(np.maximum(((mean_a - mean_b) ** 2).sum(-1) + traces - 2 * trace_root, 0.0))
 
 
-def over_scenes(
-    scenes: int, statistic: Callable[[np.ndarray], np.ndarray], *, resamples: int = RESAMPLES
-) -> Interval:
+def over_scenes(scenes: int, statistic: Callable[[np.ndarray], np.ndarray], *, resamples: int = RESAMPLES) -> Interval:
     """`statistic` of all scenes, with its bootstrap interval; it maps indices of scenes [*R, S] to numbers [*R]."""
     return bootstrap(np.arange(scenes, dtype=float), lambda index: statistic(index.astype(int)), resamples=resamples)
 
@@ -138,7 +136,7 @@ class Look:
     likeness: tuple[float, float]
 
     @staticmethod
-    def of(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], window: int = WINDOW) -> Look:
+    def of(frames: Float[Tensor, "T H W 3"], truth: Float[Tensor, "S H W 3"], window: int = WINDOW) -> Look:
         """Raises ValueError for rollouts shorter than two windows, or of another length than the truth."""
         if len(frames) < 2 * window or len(frames) != len(truth):
             raise ValueError(
@@ -177,26 +175,25 @@ class Drift:
         return tuple(broken)
 
 
-def drift_of(looks: Sequence[Look]) -> Drift:
+def drift_of(looks: Sequence[Look], *, resamples: int = RESAMPLES) -> Drift:
     """The four bounds' figures over scenes, with bootstrap intervals; energies and motions are pooled before ratios."""
-    count = len(looks)
+
+    def over(statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+        return over_scenes(len(looks), statistic, resamples=resamples)
 
     def pooled_ratio(values: list[tuple[float, float]]) -> Interval:
         pairs = np.array(values)
-        return over_scenes(count, lambda scenes: _over(pairs[scenes, 0].sum(-1), pairs[scenes, 1].sum(-1)))
+        return over(lambda scenes: _over(pairs[scenes, 0].sum(-1), pairs[scenes, 1].sum(-1)))
 
     excess = np.array([look.likeness[0] - look.likeness[1] for look in looks])
     intervals = (
-        over_scenes(count, growth(looks)),
+        over(growth(looks)),
         pooled_ratio([look.gradient for look in looks]),
         pooled_ratio([look.motion for look in looks]),
-        over_scenes(count, lambda scenes: excess[scenes].mean(-1)),
+        over(lambda scenes: excess[scenes].mean(-1)),
     )
-    return Drift(
-        dict(zip(BOUNDS, intervals, strict=True)),
-        over_scenes(count, distance([look.first for look in looks])),
-        over_scenes(count, distance([look.last for look in looks])),
-    )
+    first, last = distance([look.first for look in looks]), distance([look.last for look in looks])
+    return Drift(dict(zip(BOUNDS, intervals, strict=True)), over(first), over(last))
 
 
 def growth(looks: Sequence[Look]) -> Callable[[np.ndarray], np.ndarray]:
@@ -216,7 +213,7 @@ def _likeness(beginning: Float[Tensor, "W H W2 3"], end: Float[Tensor, "V H W2 3
     return 1 - sum(nearest) / len(nearest)
 
 
-def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _over(a: np.ndarray | np.floating, b: np.ndarray | np.floating) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(b > 0, a / b, np.nan)
 

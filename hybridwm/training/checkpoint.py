@@ -62,7 +62,8 @@ def save(
                 metadata={"hybridwm": json.dumps({"step": step})},
             )
     if ranks.first:
-        for old in sorted(folder.glob("step-*"))[:-keep]:
+        torn = folder.glob(".step-*")  # what a kill left half written
+        for old in [*sorted(folder.glob("step-*"))[:-keep], *torn]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     return path
 
@@ -79,8 +80,11 @@ def resume(
     One that cannot be read is passed over with a line that names it. Raises ValueError where a checkpoint is of
     another configuration.
     """
+    believed = recent_checkpoint.whole_ones(folder)
     for path in ranks.shared(_newest_first(folder) if ranks.first else []):
         try:
+            if path.name.startswith("recent-") and path not in [each for _, each in believed]:
+                raise ValueError("it is in the memory of another machine")
             if path.is_dir():
                 step, tensors = sharded_checkpoint.load(path, network, ranks)
             else:
@@ -96,11 +100,6 @@ def resume(
         _fill(tensors, network, average, optimiser)
         return step
     return 0
-
-
-def newest(folder: Path) -> Path | None:
-    """The newest durable checkpoint."""
-    return max(folder.glob("step-*"), default=None, key=lambda path: path.name)
 
 
 def read(path: Path) -> tuple[int, dict[str, Tensor]]:

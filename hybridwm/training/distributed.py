@@ -1,7 +1,12 @@
 """Several processes that train one network: `torchrun --nproc-per-node N -m hybridwm train CONFIG`.
 
-Gradients are averaged by DDP (gloo on CPUs, nccl on CUDA) or, for large networks, weights, gradients and moments are
-shared out by FSDP2. The first process alone writes logs, data and weights; the others wait for it and read.
+Gradients are averaged by DDP (gloo on CPUs, nccl on CUDA) or, for large networks, weights, their average, gradients and
+moments are shared out by FSDP2 (weights are complete during a step, as in ZeRO 2; Rajbhandari et al. 2020). The first
+process alone writes logs, data and weights; the others wait for it and read. So the run folder has to be one that all
+of them see.
+
+Known limit: where weights are shared out, a step in which a parameter has a gradient in one process and none in another
+(by a condition that no clip of its units has) fails with a mismatch of collectives; with copies (DDP) it does not.
 """
 
 from __future__ import annotations
@@ -91,13 +96,18 @@ def device_of(name: str, local_rank: int | None = None) -> torch.device:
 def join(device_name: str) -> Iterator[Ranks]:
     """The processes that `torchrun` started, for the time of the block; ALONE where it was not used.
 
-    Raises ConnectionError when another process has ended.
+    Raises ConnectionError when another process has ended, ValueError where there is no GPU for each.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     device = device_of(device_name, int(os.environ["LOCAL_RANK"]))
     if device.type == "cuda":
+        if device.index is None or device.index >= torch.cuda.device_count():
+            raise ValueError(
+                f"expected a GPU for each process of this machine, device: cuda or auto; got {device} of "
+                f"{torch.cuda.device_count()}. Start as many processes as there are GPUs, or say device: cpu."
+            )
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=HANGING)
     rank, world = dist.get_rank(), dist.get_world_size()
@@ -129,10 +139,19 @@ class Spread:
     holder: nn.Module
     sharded: bool = False
 
+    def gather(self) -> None:
+        """Makes shared-out weights complete for a step. A loss may then call the network as often as it likes, and not
+        as often in every process."""
+        if self.sharded:
+            for module in self.model.modules():
+                if hasattr(module, "unshard"):
+                    module.unshard()  # pyright: ignore[reportCallIssue]
+
     def accumulating(self, *, last: bool) -> AbstractContextManager[Any]:
         """For one unit's forward and backward pass: gradients are averaged over the processes after the last one."""
         if self.sharded:
             self.model.set_requires_gradient_sync(last)  # pyright: ignore[reportCallIssue]
+            self.model.set_reshard_after_backward(last)  # pyright: ignore[reportCallIssue]
         elif self.model is not self.holder and not last:
             return self.model.no_sync()  # pyright: ignore[reportCallIssue, reportReturnType]
         return nullcontext()
@@ -140,13 +159,14 @@ class Spread:
 
 def spread(network: nn.Module, ranks: Ranks, shard_above: int) -> Spread:
     """The network itself where the process is alone, a DDP over it, or above so many parameters a sharded copy (the
-    network itself then stays whole, for validation by the first process)."""
+    network itself then stays whole, for validation, in the first process)."""
     if ranks.world == 1:
         return Spread(network, network)
     if sum(p.numel() for p in network.parameters()) <= shard_above:
         # unused parameters are looked for also because the buckets then stay as they are made: a resumed run sums in
         # the same order as one that went on
-        return Spread(nn.parallel.DistributedDataParallel(network, find_unused_parameters=True), network)
+        model = nn.parallel.DistributedDataParallel(network, find_unused_parameters=True, broadcast_buffers=False)
+        return Spread(model, network)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -157,8 +177,8 @@ def spread(network: nn.Module, ranks: Ranks, shard_above: int) -> Spread:
         network.to("meta")
     for stack in reversed([m for m in model.modules() if isinstance(m, nn.ModuleList)]):
         for block in stack:
-            fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+            fully_shard(block, mesh=mesh, reshard_after_forward=False)
+    fully_shard(model, mesh=mesh, reshard_after_forward=False)
     return Spread(model, model, sharded=True)
 
 

@@ -26,7 +26,8 @@ from .recent_checkpoint import RecentCheckpoints
 
 LossAt = Callable[[nn.Module, int, int], tuple[Tensor, dict[str, float]]]
 """(network, step, unit) -> the loss to descend, the mean over that unit of the batch, and numbers to show beside it.
-The network is to be called as it is given, once with gradients: around it, gradients are averaged over processes."""
+The network is to be called as it is given, once with gradients and as often as one likes without: around it, gradients
+are averaged over processes."""
 
 Validate = Callable[[dict[str, Tensor]], dict[str, float]]
 """averaged weights -> scores on what is held out."""
@@ -171,6 +172,7 @@ def _descend(
     """Leaves the gradient of the mean over all units, of all processes; returns each unit's loss, and the means of the
     numbers beside it."""
     own = placement.ranks.own_units(placement.units)
+    over.gather()
     losses = torch.zeros(placement.units, dtype=torch.float64)
     sums: dict[str, float] = {}
     for unit in own:

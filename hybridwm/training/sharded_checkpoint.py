@@ -1,6 +1,7 @@
 """Checkpoints by several processes, each writing its part: folders of torch.distributed.checkpoint.
 
-Only folders of the own run are read: the format's index is a pickle.
+Only folders of the own run are read: the format's index is a pickle. The library is imported by those who use it only,
+since that takes a second.
 """
 
 from __future__ import annotations
@@ -8,15 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load as read_tensors
-from torch.distributed.checkpoint.state_dict_saver import save as write_tensors
 
 from .distributed import Ranks
 from .hardware import boot
@@ -27,6 +24,9 @@ CONTENT = "content.json"
 
 def save(path: Path, step: int, tensors: dict[str, Tensor], ranks: Ranks, *, durable: bool = True) -> None:
     """Writes the folder under a temporary name and renames it; replaces an earlier one. All processes call it."""
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
+    from torch.distributed.checkpoint.state_dict_saver import save as write_tensors
+
     temporary = path.with_name(f".{path.name}.tmp")
     if ranks.first:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -62,14 +62,23 @@ def load(path: Path, network: nn.Module, ranks: Ranks) -> tuple[int, dict[str, T
 
     Raises ValueError, KeyError, OSError for a folder that is not whole.
     """
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+    from torch.distributed.checkpoint.state_dict_loader import load as read_tensors
+
     step, _ = step_of(path)
     reader = FileSystemReader(path)
+    try:
+        stored_tensors = reader.read_metadata().state_dict_metadata
+    except Exception as error:
+        raise ValueError(f"{path}: expected an index of tensors; got {error}") from error
     like = {f"network.{name}": value for name, value in network.state_dict().items()}
     for name, value in network.state_dict().items():
         like |= {f"average.{name}": value}
         like |= {f"optimiser.{name}.{moment}": value for moment in ("exp_avg", "exp_avg_sq")}
     tensors = {}
-    for name, stored in reader.read_metadata().state_dict_metadata.items():
+    for name, stored in stored_tensors.items():
         if not isinstance(stored, TensorStorageMetadata):
             raise ValueError(f"{name}: expected a tensor; found {type(stored).__name__}")
         same = name in like and like[name].shape == stored.size
@@ -77,7 +86,9 @@ def load(path: Path, network: nn.Module, ranks: Ranks) -> tuple[int, dict[str, T
             torch.zeros_like(like[name]) if same else torch.zeros(stored.size, dtype=stored.properties.dtype)
         )
     try:
-        read_tensors(tensors, storage_reader=reader, process_group=ranks.waiting, no_dist=ranks.world == 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # so it is where one process reads
+            read_tensors(tensors, storage_reader=reader, process_group=ranks.waiting, no_dist=ranks.world == 1)
     except CheckpointException as error:
         raise ValueError("; ".join(str(each[0]) for each in error.failures.values())) from error
     return step, tensors

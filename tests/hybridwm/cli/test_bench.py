@@ -102,7 +102,7 @@ def test_the_table_says_what_was_measured(capsys):
 
 def test_a_subject_has_to_be_named(capsys):
     assert main(["bench"]) == 2
-    assert capsys.readouterr().err == "hybridwm bench: expected one of render, recon; got nothing.\n"
+    assert capsys.readouterr().err == "hybridwm bench: expected one of render, core, recon; got nothing.\n"
     assert main(["bench", "--help"]) == 0
     assert "recon " in capsys.readouterr().out
 
@@ -125,3 +125,34 @@ def test_readers_are_measured_into_a_run_folder(shared_data, tmp_path, capsys):
     assert figures["evo_tum_kitti: KITTI 00 ORB, rigid (m)"] == pytest.approx(1.303450, abs=1e-6)
     assert (out / "table.md").read_text().startswith("| measure | ours |")
     assert len(read_metrics(out / "metrics.jsonl")) == len(figures) == 3
+
+
+def test_a_core_is_measured_into_a_run_folder(small_weights, tmp_path, monkeypatch, capsys):
+    from hybridwm.bench import core_noise
+
+    monkeypatch.setattr(core_noise, "SCENES", 4)
+    monkeypatch.setattr(core_noise, "PLACES", (0,))
+    monkeypatch.setattr(core_noise, "LEVELS", (0.0, 0.02, 0.2, 1.0))
+    out = tmp_path / "bench"
+    given = ["--weights", str(small_weights), "--areas", "noise", "--quick", "--workers", "1", "--out", str(out)]
+    assert main(["bench", "core", *given]) == 0
+    figures = json.loads((out / "summary.json").read_text())["figures"]["noise"]
+    assert figures["edit to the future: change before"] < 1e-5
+    assert len({line["seed"] for line in read_metrics(out / "metrics.jsonl")}) == 4
+    assert "| change by an edit to the future | " in (out / "table.md").read_text()
+    assert f"noise: {len(figures)} figures in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--weights", "nowhere"], "nowhere"),
+        (["--twin", "nowhere"], "nowhere"),
+        (["--workers", "0"], "expected 1 to 64 workers; got 0."),
+    ],
+)
+def test_a_core_that_cannot_be_measured_is_one_line(given, message, tmp_path, capsys):
+    assert main(["bench", "core", *given, "--out", str(tmp_path / "bench")]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "bench").exists()

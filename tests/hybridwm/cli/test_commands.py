@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from PIL import Image
 
 import recon
 from hybridwm.cli import COMMANDS, main
+from hybridwm.cli.rollout import GROUNDED, Options
+from hybridwm.memory import MEMORIES, make_memory
 from hybridwm.worlds.episodes import load_episode
 from render.video import read_video
 
@@ -117,7 +120,14 @@ def test_yaml_fills_options_and_the_command_line_overrides_it(tmp_path):
     assert "size: 16" in (out / "config.yaml").read_text()
 
 
-@pytest.mark.parametrize("memory", ["splat", "recent"])
+def test_rollout_knows_every_memory_and_which_of_them_need_depth():
+    """The names stand twice, because the command's help does without torch."""
+    named = get_args(get_type_hints(Options)["memory"])
+    assert named == MEMORIES
+    assert tuple(sorted(GROUNDED)) == tuple(sorted(n for n in MEMORIES if make_memory(n, eyes=2).grounded))
+
+
+@pytest.mark.parametrize("memory", ["splat", "routed", "retrieved", "loopy", "recent"])
 def test_rollout_in_a_room(small_weights, tmp_path, memory):
     out = tmp_path / "run"
     given = ["--weights", str(small_weights), "--memory", memory, "--actions", "w-2,jw-1", "--out", str(out)]
@@ -128,7 +138,7 @@ def test_rollout_in_a_room(small_weights, tmp_path, memory):
     assert len(list((out / "frames").iterdir())) == 3
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 3
     assert read_video(out / "rollout.mp4")[0].shape[0] == 3
-    if memory == "splat":
+    if memory in GROUNDED:
         assert summary["gaussians"] == len(recon.load_scene(out / "scene"))
         assert 0 < summary["observed_gaussians"] <= summary["gaussians"]
         assert set(summary["seconds_per_frame"]) == {"render", "denoise", "depth", "fuse"}
