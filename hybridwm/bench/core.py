@@ -20,6 +20,7 @@ AREAS = {
     "drift": "rollouts of 64 and 128 frames by four bounds, beside guards that must break one",
     "noise": "a noise level for each frame: edits to the future, noisy histories, schedules of sampling",
     "steps": "1, 2, 4 and 32 solver steps, one frame ahead",
+    "fork": "rooms that go on in two ways: samples are one or the other, not their average",
     "recall": "the stare test by delay, for every memory",
 }
 ONLY_BY_NAME = ("recall",)  # takes longer than all others together

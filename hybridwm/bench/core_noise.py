@@ -6,7 +6,6 @@ With a twin (weights trained with one level for all frames) the same histories a
 
 from __future__ import annotations
 
-import copy
 from dataclasses import fields, replace
 from typing import Any
 
@@ -86,7 +85,8 @@ def edits(core: VideoCore, walk: Episode) -> dict[str, float]:
             if isinstance(value, Tensor) and value.is_floating_point() and each.name not in ("t", "steps"):
                 told[each.name] = value.clone()
                 told[each.name][:, edited] = 1.1 * value[:, edited] + 0.1
-        one, two = core_frames(core, clip.noisy, clip.told), core_frames(core, noisy, replace(clip.told, **told))
+        one = core.network(clip.noisy, clip.told).frames
+        two = core.network(noisy, replace(clip.told, **told)).frames
         return (one - two).abs()[0]
 
     future, past = change(slice(EDITED, None)), change(slice(EDITED - 1, EDITED))
@@ -97,13 +97,6 @@ def edits(core: VideoCore, walk: Episode) -> dict[str, float]:
     }
 
 
-def core_frames(core: VideoCore, noisy: Float[Tensor, "B F C H W"], told: Any) -> Float[Tensor, "B F C H W"]:
-    """The clean frames of one full pass."""
-    (network,) = core.children()
-    frames = network(noisy, told)
-    return frames[0] if isinstance(frames, tuple) else frames
-
-
 @torch.no_grad()
 def curve(model: WorldModel, walk: Episode, *, shown: bool = True) -> list[list[float]]:
     """[sum of squared 8-bit errors, count] of the next frame, by the noise level at which the history is shown."""
@@ -112,7 +105,7 @@ def curve(model: WorldModel, walk: Episode, *, shown: bool = True) -> list[list[
         episode = walk.window(place, VIEWS, 1)
         for i, level in enumerate(LEVELS):
             memory = model.memory if shown else NothingMemory(frames=0)
-            noisy = WorldModel(at_context_noise(model.core, level), memory, solver_steps=model.solver_steps)
+            noisy = WorldModel(model.core, memory, solver_steps=model.solver_steps, context_noise=level)
             context = arms.begin(noisy, episode).context
             video = noisy.core.imagine(
                 context, Recalled(), episode.cameras[0], episode.actions[0], solver_steps=model.solver_steps
@@ -121,25 +114,15 @@ def curve(model: WorldModel, walk: Episode, *, shown: bool = True) -> list[list[
     return errors.tolist()
 
 
-def at_context_noise(core: VideoCore, level: float) -> VideoCore:
-    """The same network, with past frames shown at another noise level."""
-    other = copy.copy(core)
-    other.config = replace(core.config, context_noise=level)
-    return other
-
-
 def continuations(model: WorldModel, walk: Episode) -> dict[str, Any]:
     """Errors and features of AHEAD frames by each schedule, and how far the autoregressive one is from the loop."""
-    sample = getattr(model.core, "sample", None)
-    if sample is None:
-        return {}
     model = WorldModel(model.core, model.memory, solver_steps=SCHEDULE_STEPS)
     episode = walk.window(0, VIEWS, AHEAD)
     state = arms.begin(model, episode)
     loop = arms.roll(model, episode, state).frames
     shown = {"loop": loop}
     for schedule in SCHEDULES:
-        video = sample(
+        video = model.core.sample(
             state.context, [Recalled()] * AHEAD, list(episode.cameras), episode.actions,
             schedule=schedule, solver_steps=model.solver_steps,
         )  # fmt: skip
@@ -171,8 +154,6 @@ def _rank_correlation(curves: Float[np.ndarray, "*R S L 2"]) -> np.ndarray | np.
 
 def _schedules(records: list[dict[str, Any]]) -> dict[str, Any]:
     """PSNR and FD_r of each schedule, and FD_r over that of the autoregressive one."""
-    if "features" not in records[0]:
-        return {}
     count = len(records)
     far = {name: distance([record["features"][name] for record in records]) for name in records[0]["features"]}
     figures: dict[str, Any] = {}

@@ -127,12 +127,13 @@ def reads_frames(core: VideoCore) -> bool:
     """Whether a remembered frame changes what the core imagines: if not, loopy and retrieved are recent by another
     name."""
     cfg = core.config
-    camera = RoomsRig(size=cfg.height).camera(torch.eye(4))
+    rig = RoomsRig(size=cfg.height)
+    camera = rig.camera(torch.eye(4))
     image = torch.rand(cfg.height, cfg.width, 3, generator=torch.Generator().manual_seed(0))
     frame = Remembered(image, camera, image if cfg.eyes == 2 else None)
     action = torch.zeros(cfg.action_dim)
     one, other = (
-        core.imagine(core.begin(camera, 0), recalled, camera, action)
+        core.imagine(core.begin(camera, 0, baseline=rig.baseline), recalled, camera, action)
         for recalled in (Recalled(), Recalled(frames=(frame,)))
     )
     return not torch.equal(one, other)
