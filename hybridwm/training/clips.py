@@ -138,8 +138,10 @@ def make_batch(
     generator: torch.Generator,
     *,
     at_use: bool = False,
+    remembering: bool = False,
 ) -> Batch:
-    """Draws a batch. at_use: context at the noise of use, targets at pure noise (validation)."""
+    """Draws a batch. at_use: context at the noise of use, targets at pure noise (validation). remembering: shows
+    remembered frames."""
     device, core = generator.device, config.core
     walk, frames = pick(len(episodes), config, generator)
     b, f = frames.shape
@@ -179,7 +181,7 @@ def make_batch(
     times = torch.cat([t_context, t_target], 1)
     twice = torch.cat([clean, clean], 1)
     remembered = None
-    if float(torch.rand((), generator=generator, device=device)) < config.remembered:
+    if remembering:
         remembered = remembered_tokens(episodes, walk, frames, core, rig, generator)
     return Batch(
         noisy=flow.mix(twice, noise, times),

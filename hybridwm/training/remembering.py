@@ -11,6 +11,7 @@ from ..core.clip import RememberedTokens
 from ..core.config import CoreConfig
 from ..core.embeddings import patchify, ray_map
 from ..worlds.rooms.rig import RoomsRig
+from .config import TrainConfig
 from .episodes import Episodes
 
 WHOLE = 4
@@ -19,6 +20,13 @@ CANDIDATES = 12
 SLOTS = 20
 """Frames at (1/2, 3/8) of the size, as Loopy's segments are given."""
 SMALL = (1 / 2, 3 / 8)
+
+
+def remembers(config: TrainConfig, step: int) -> bool:
+    """Whether a step shows remembered frames: all units of its batch or none, so that every process trains the same
+    parameters."""
+    generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 7919 + 18)
+    return float(torch.rand((), generator=generator)) < config.remembered
 
 
 def remembered_tokens(

@@ -22,6 +22,7 @@ from .loop import optimise
 from .own_frames import with_own_rollouts, with_shortcut_targets
 from .parallax import parallax_loss
 from .placement import placement_of
+from .remembering import remembers
 from .validate import validate
 
 
@@ -53,7 +54,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
 
     def loss_at(model: nn.Module, step: int, unit: int) -> tuple[Tensor, dict[str, float]]:
         generator = step_generator(config.seed, step, device, unit)
-        batch = with_own_rollouts(model, make_batch(walks, unit_config, rig, generator), config, generator)
+        batch = make_batch(walks, unit_config, rig, generator, remembering=remembers(config, step))
+        batch = with_own_rollouts(model, batch, config, generator)
         target = with_shortcut_targets(model, batch)
         predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip)
         loss, error = flow.loss(predicted.frames, target, batch.t)

@@ -30,7 +30,7 @@ def validate(
     """
     own = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(average)
-    whole = replace(config, context_drop=0.0, shortcut=0.0, remembered=0.0, recall=replace(config.recall, drop=0.0))
+    whole = replace(config, context_drop=0.0, shortcut=0.0, recall=replace(config.recall, drop=0.0))
     f = config.clip
     sums: dict[str, float] = dict.fromkeys(("copy", "warp", "video", "grounded"), 0.0)
     device = next(network.parameters()).device

@@ -13,13 +13,13 @@ from hybridwm.training.config import EpisodesConfig, TrainConfig
 from hybridwm.training.episodes import make_episodes
 from hybridwm.training.own_frames import with_own_rollouts, with_shortcut_targets
 from hybridwm.training.parallax import parallax_loss
-from hybridwm.training.remembering import SLOTS, WHOLE, remembered_tokens
+from hybridwm.training.remembering import SLOTS, WHOLE, remembered_tokens, remembers
 from hybridwm.worlds.rooms.rig import RoomsRig
 
 CPU = torch.device("cpu")
 CORE = CoreConfig(height=32, width=32, dim=24, depth=2, heads=3, window=2)
 CONFIG = TrainConfig(
-    core=CORE, episodes=EpisodesConfig(episodes=3, validation=1, steps=24), batch=3, clip=4, remembered=0.0
+    core=CORE, episodes=EpisodesConfig(episodes=3, validation=1, steps=24), batch=3, clip=4
 )
 RIG = RoomsRig(size=32)
 
@@ -107,6 +107,16 @@ def replace_frames(walks, first, value):
     rgb = walks.rgb.clone().clamp(max=254)
     rgb[:, first:] = value
     return replace(walks, rgb=rgb)
+
+
+def test_a_step_remembers_in_all_of_its_units_or_in_none(walks):
+    config = replace(CONFIG, remembered=0.25)
+    share = [remembers(config, step) for step in range(400)]
+    assert 0.15 < sum(share) / len(share) < 0.35
+    assert not any(remembers(replace(CONFIG, remembered=0.0), step) for step in range(50))
+    generator = step_generator(0, 0, CPU)
+    assert make_batch(walks, config, RIG, generator, remembering=True).conditions.remembered is not None
+    assert make_batch(walks, config, RIG, generator).conditions.remembered is None
 
 
 @pytest.mark.parametrize("context", ["clean", "dropped", "shared", "noisy"])
