@@ -20,12 +20,12 @@ NEAREST = 0.05
 
 
 def carry(
-    previous: Float[Tensor, "*B 3 H W"],
+    previous: Float[Tensor, "*B c H W"],
     K: Float[Tensor, "*B 3 3"],
     motion: Float[Tensor, "*B 4 4"],
     inverse_depth: Float[Tensor, "*B H W"],
     shift: Float[Tensor, "*B 2 H W"] | None = None,
-) -> tuple[Float[Tensor, "*B 3 H W"], Bool[Tensor, "*B H W"]]:
+) -> tuple[Float[Tensor, "*B c H W"], Bool[Tensor, "*B H W"]]:
     """The previous frame as the current camera would see it, and where it shows anything.
 
     motion: previous_from_current, metres. inverse_depth: of each pixel of the current frame, 1/m. shift: further
@@ -50,6 +50,6 @@ def carry(
     x, y = place[..., 0, :, :], place[..., 1, :, :]
     inside = (z.unflatten(-1, (h, w)) > NEAREST) & (x > 0) & (x < w) & (y > 0) & (y < h)
     grid = torch.stack([x * (2 / w) - 1, y * (2 / h) - 1], -1).clamp(-2, 2)
-    flat, grid = previous.reshape(-1, 3, h, w), grid.reshape(-1, h, w, 2)
+    flat, grid = previous.reshape(-1, previous.shape[-3], h, w), grid.reshape(-1, h, w, 2)
     shown = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
     return shown.view(previous.shape), inside

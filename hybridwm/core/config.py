@@ -15,6 +15,8 @@ class CoreConfig:
     """Frame width in pixels; a multiple of `patch`."""
     eyes: int = 2
     """1: rgb. 2: binocular rgb, both eyes generated together."""
+    eye_channels: int = 3
+    """Channels of each eye's frame: 3 for rgb."""
     patch: int = 8
     """Side of a square patch in pixels; one token carries the patch of every eye."""
     dim: int = 192
@@ -48,8 +50,8 @@ class CoreConfig:
 
     @property
     def channels(self) -> int:
-        """Channels of a video frame: three for each eye."""
-        return 3 * self.eyes
+        """Channels of a video frame, of all eyes."""
+        return self.eye_channels * self.eyes
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,8 +60,8 @@ class CoreConfig:
 
     @property
     def recall_channels(self) -> int:
-        """Channels of a recalled render: rgb, alpha and observed share for each eye."""
-        return 5 * self.eyes
+        """Channels of a recalled render: a frame's, and for each eye alpha and the observed share."""
+        return (self.eye_channels + 2) * self.eyes
 
     @property
     def tokens(self) -> int:

@@ -20,8 +20,8 @@ from .clip import Conditions, Page, RememberedTokens, Sight
 from .config import CoreConfig
 from .embeddings import RayEmbedding, TimeEmbedding, patchify, ray_map, rotary_angles, unpatchify
 
-# What is told of each pixel of each eye: colour, trust in the recalled render and in the carried frame.
-TOLD = 5
+# What is told of each pixel of each eye beside its colour: trust in the recalled render and in the carried frame.
+TRUSTS = 2
 # What is told of each quarter of a patch of each eye: inverse depth, and where else in the frame before to look.
 PARALLAX = 3
 FURTHEST = 6.0
@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
     shows anything."""
 
     frames: Float[Tensor, "B G C H W"]
-    carried: Float[Tensor, "B G E 3 H W"]
+    carried: Float[Tensor, "B G E c H W"]
     inside: Bool[Tensor, "B G E H W"]
 
 
@@ -50,7 +50,7 @@ class VideoNetwork(nn.Module):
         eyes, dim = config.eyes, config.dim
         pixels = config.patch**2
         # noisy frame, recalled render, carried frame and where it shows anything
-        self.embed_frame = nn.Linear((config.channels + config.recall_channels + 4 * eyes) * pixels, dim)
+        self.embed_frame = nn.Linear((2 * config.channels + config.recall_channels + eyes) * pixels, dim)
         self.embed_rays = RayEmbedding(dim)
         self.position = nn.Parameter(torch.randn(config.tokens - 1, dim) * 0.02)
         self.embed_time = TimeEmbedding(dim)
@@ -65,7 +65,7 @@ class VideoNetwork(nn.Module):
         self.remembered_out = nn.Linear(2 * dim, dim)
         self.blocks = nn.ModuleList(Block(config, temporal=i % 2 == 1) for i in range(config.depth))
         self.final_modulation = nn.Linear(dim, 2 * dim)
-        self.head = nn.Linear(dim, TOLD * eyes * pixels)
+        self.head = nn.Linear(dim, (config.channels + TRUSTS * eyes) * pixels)
         self.parallax = nn.Linear(dim, PARALLAX * eyes * 4)
         for layer in (self.final_modulation, self.head, self.parallax):
             nn.init.zeros_(layer.weight)
@@ -89,7 +89,7 @@ class VideoNetwork(nn.Module):
         previous, shown, c, tokens = self._enter(noisy, conditions, sight, pages)
         x = self._blocks(tokens, c, conditions, sight, pages)
         told, (rho, shift) = self._told(x[:, first:, 1:], c[:, first:])
-        colour, weights = told.split([3, 2], 3)
+        colour, weights = told.split([cfg.eye_channels, TRUSTS], 3)
         # sharp, so that a pixel is taken from one place rather than averaged
         trust = torch.tanh(4 * weights)
         carried, inside = carry(
@@ -105,7 +105,7 @@ class VideoNetwork(nn.Module):
             [cfg.channels, cfg.recall_channels - cfg.channels], 2
         )
         alpha = alpha[:, :, : cfg.eyes, None]
-        out = out + trust[:, :, :, :1] * alpha * (recalled.unflatten(2, (cfg.eyes, 3)) - out)
+        out = out + trust[:, :, :, :1] * alpha * (recalled.unflatten(2, (cfg.eyes, cfg.eye_channels)) - out)
         return Prediction(out.flatten(2, 3), carried, inside)
 
     def _told(
@@ -122,7 +122,7 @@ class VideoNetwork(nn.Module):
         smooth = F.interpolate(cells.flatten(0, 1), (cfg.height, cfg.width), mode="bilinear")
         parallax = smooth.unflatten(0, (b, -1)).unflatten(2, (cfg.eyes, PARALLAX))
         rho, away = parallax.split([1, 2], 3)
-        return pixels.unflatten(2, (cfg.eyes, TOLD)), (rho, away)
+        return pixels.unflatten(2, (cfg.eyes, cfg.eye_channels + TRUSTS)), (rho, away)
 
     def write(
         self,
@@ -153,7 +153,7 @@ class VideoNetwork(nn.Module):
         has = sight.has_previous(b)
         before = sight.frames[:, max(sight.frames.shape[1] - 2, 0)]
         previous, t_previous = frames[:, before], torch.where(has, times[:, before], 1.0)
-        previous = previous.unflatten(2, (cfg.eyes, 3))
+        previous = previous.unflatten(2, (cfg.eyes, cfg.eye_channels))
         shown = has[:, :, None, None, None]
         K = _each_eye(conditions.K, cfg.eyes)
         h, w = noisy.shape[-2:]
