@@ -146,7 +146,7 @@ def _page_names(noisier: int) -> list[str]:
     return ["pages", *(f"noisier.{k}" for k in range(noisier))]
 
 
-def _pages(tensors: dict[str, Tensor], name: str, kept: list[tuple[int, float]]) -> tuple[Page, ...]:
+def _pages(tensors: dict[str, Tensor], name: str, kept: list[Any]) -> tuple[Page, ...]:
     return tuple(
         Page(tensors[f"{name}.{i}.keys"], tensors[f"{name}.{i}.values"], tensors[f"{name}.{i}.frame"], t, step)
         for i, (step, t) in enumerate(kept)

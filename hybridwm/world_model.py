@@ -13,13 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recon import DepthContext, GaussianScene, View, depth_source
-from recon.depth_sources import reads_truth
+from recon.depth_sources import reads_depth, reads_truth
 from render import Camera
 
 from .actions.between import action_between
 from .actions.choice import action_vector
 from .actions.walker import Walker
-from .core.conditioning import Recalled, to_images, to_video
+from .core.conditioning import Recalled, to_depth, to_images, to_video
 from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
 from .memory import Memory, make_memory
@@ -34,12 +34,14 @@ KEPT_VIEWS = 4
 
 @dataclass(frozen=True)
 class Frame:
-    """An imagined frame: images [H, W, 3] 0…1, the camera it is seen from, and the seconds each part took."""
+    """An imagined frame: images [H, W, 3] 0…1, the camera it is seen from, and the seconds each part took. depth: what
+    an rgb-d core imagined, metres, 0 where it is beyond what such frames hold."""
 
     image: Float[Tensor, "H W 3"]
     camera: Camera
     right: Float[Tensor, "H W 3"] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    depth: Float[Tensor, "H W"] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,13 @@ class WorldModel:
             raise ValueError(
                 f"WorldModel: depth={depth!r} needs a binocular core; got one eye. Use 'multiview'."
             )
+        if depth == "rgbd" and not core.config.rgbd:
+            raise ValueError(
+                f"WorldModel: depth='rgbd' needs an rgb-d core, of 4 channels; got {core.config.eye_channels}. Use "
+                "'stereo' or 'multiview'."
+            )
+        if core.config.rgbd and core.config.eyes != 1:
+            raise ValueError("WorldModel: expected one eye of an rgb-d core, as views carry one depth; got 2.")
         self.core = core.eval()
         self.memory = memory
         self.depth = depth
@@ -194,9 +203,13 @@ class WorldModel:
             guidance=self.guidance,
         )
         image, right = to_images(video)
-        view = View(image, camera, right=right, baseline=None if right is None else state.baseline)
+        depth = to_depth(video)
+        view = View(image, camera, depth, right=right, baseline=None if right is None else state.baseline)
         context = self._remember(state.context, view, action)
         clock.lap("denoise")
+        if self.depth is not None and reads_truth(self.depth):
+            # what is imagined is never taken for the simulator's
+            view = replace(view, depth=None)
         views, clearance = state.views, state.clearance
         if self.memory.grounded:
             view, views = self._measure(view, state.views, state.oracle, recalled)
@@ -217,16 +230,16 @@ class WorldModel:
             clearance=clearance,
             scene=self.memory.scene(memory),
         )
-        return after, Frame(image, camera, right, clock.seconds)
+        return after, Frame(image, camera, right, clock.seconds, depth)
 
     def _measure(
         self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
     ) -> tuple[View, tuple[View, ...]]:
         """The view with depth and confidence from this arm's own source, and the views to keep."""
         assert self._source is not None and self.depth is not None
-        if not reads_truth(self.depth):
+        if not reads_depth(self.depth):
             view = replace(view, depth=None, confidence=None)
-        elif oracle is not None:
+        elif reads_truth(self.depth) and oracle is not None:
             view = replace(view, depth=oracle(view.camera))
         known = recalled.renders[0].depth if recalled is not None and recalled.renders else None
         views = (*earlier, view)[-KEPT_VIEWS:]
@@ -235,7 +248,8 @@ class WorldModel:
         return measured, (*views[:-1], measured)
 
     def _remember(self, context: Context, view: View, action: Float[Tensor, "a"]) -> Context:
-        frame = to_video(view.image, view.right if self.core.config.eyes == 2 else None)
+        cfg = self.core.config
+        frame = to_video(view.image, view.right if cfg.eyes == 2 else None, view.depth if cfg.rgbd else None)
         return self.core.remember(
             context,
             frame,
@@ -257,6 +271,8 @@ class WorldModel:
             raise ValueError(
                 "start: these weights are binocular and need View.right and View.baseline; got None."
             )
+        if cfg.rgbd and view.depth is None:
+            raise ValueError("start: these weights are rgb-d and need View.depth in metres; got None.")
 
 
 @torch.no_grad()

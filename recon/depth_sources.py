@@ -9,6 +9,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from .generated import rgbd_depth
 from .learned_monocular import learned_monocular_depth
 from .learned_stereo import learned_stereo, learned_stereo_depth
 from .monocular import monocular
@@ -26,7 +27,7 @@ class DepthSource(Protocol):
     def __call__(self, views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]: ...
 
 
-DepthSourceName = Literal["stereo", "learned_stereo", "truth", "multiview", "monocular", "shuffled"]
+DepthSourceName = Literal["stereo", "learned_stereo", "truth", "multiview", "monocular", "rgbd", "shuffled"]
 
 DEPTH_SOURCES: dict[str, DepthSource] = {
     "stereo": stereo_depth,
@@ -34,6 +35,7 @@ DEPTH_SOURCES: dict[str, DepthSource] = {
     "truth": truth_depth,
     "multiview": multiview_depth,
     "monocular": learned_monocular_depth,
+    "rgbd": rgbd_depth,
     "shuffled": shuffled_depth,
 }
 assert tuple(DEPTH_SOURCES) == get_args(DepthSourceName)
@@ -69,8 +71,13 @@ def depth_source(name: str) -> DepthSource:
 
 
 def reads_truth(name: str) -> bool:
-    """Whether this source may look at View.depth."""
+    """Whether what this source says comes from a simulator's depth."""
     return _split(name)[0] in READ_TRUTH
+
+
+def reads_depth(name: str) -> bool:
+    """Whether this source may look at View.depth: the simulator's, or that which came with the image ("rgbd")."""
+    return reads_truth(name) or name == "rgbd"
 
 
 def _split(name: str) -> tuple[str, float]:

@@ -11,7 +11,7 @@ import torch
 
 from .agreement import pool
 from .depth_range import depth_range
-from .depth_sources import depth_source, reads_truth
+from .depth_sources import depth_source, reads_depth
 from .multiview import FAR, NEAR
 from .multiview_checks import LEAST_MEASURED, multiview_status
 from .multiview_sequence import multiview_depths
@@ -50,7 +50,7 @@ def measure_views(views: Sequence[View], name: str, report: Callable[[str, int, 
             raise ValueError(f"expected finite cameras; that of view {index} has NaN or Inf. Repair or drop the view.")
     report = report or (lambda part, done, total: None)
     source, measured, problems = depth_source(name), [], {}
-    cleaned = [_without_invalid(view, reads_truth(name)) for view in views]
+    cleaned = [_without_invalid(view, reads_depth(name)) for view in views]
     # the depths of a room, unless the views show that their world is larger or smaller
     near, far = depth_range([view for view, _ in cleaned], (NEAR, FAR)) if name == "multiview" else (NEAR, FAR)
     maps = multiview_depths([view for view, _ in cleaned], near=near, far=far) if name == "multiview" else None

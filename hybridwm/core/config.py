@@ -16,7 +16,9 @@ class CoreConfig:
     eyes: int = 2
     """1: rgb. 2: binocular rgb, both eyes generated together."""
     eye_channels: int = 3
-    """Channels of each eye's frame: 3 for rgb."""
+    """Channels of each eye's frame: 3 for rgb, 4 for rgb-d."""
+    factor: int = 1
+    """Image pixels along each side of a frame's pixel: 1 for pixels; for latents what their codec makes smaller."""
     patch: int = 8
     """Side of a square patch in pixels; one token carries the patch of every eye."""
     dim: int = 192
@@ -43,10 +45,17 @@ class CoreConfig:
                 f"CoreConfig: expected height and width that patch={self.patch} divides; "
                 f"got {self.height}x{self.width}. Change patch or the frame size."
             )
+        if self.factor < 1:
+            raise ValueError(f"CoreConfig.factor: expected 1 (pixels) or more (latents); got {self.factor}.")
         if self.eyes not in (1, 2):
             raise ValueError(f"CoreConfig.eyes: expected 1 (rgb) or 2 (binocular); got {self.eyes}.")
         if self.dim % self.heads or (self.dim // self.heads) % 8:
             raise ValueError(f"CoreConfig: expected dim / heads to be a multiple of 8; got {self.dim} / {self.heads}.")
+
+    @property
+    def rgbd(self) -> bool:
+        """Whether a frame carries depth beside its colours."""
+        return self.eye_channels == 4 and self.factor == 1
 
     @property
     def channels(self) -> int:
@@ -57,6 +66,11 @@ class CoreConfig:
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of a video frame."""
         return self.channels, self.height, self.width
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images that frames stand for, in pixels."""
+        return self.height * self.factor, self.width * self.factor
 
     @property
     def recall_channels(self) -> int:

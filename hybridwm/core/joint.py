@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .clip import Conditions, Page, Sight
+from .conditioning import quantise
 from .flow import mix
 from .network import VideoNetwork
 from .sampler import CONTEXT, noise, step_down
@@ -51,8 +52,7 @@ def sample_jointly(
         stepped = step_down(x[:, targets], clean, t, after[None, targets])
         # pages are written from frames of 256 levels, so copies of finished frames are too
         finished = (after[None, targets] == 0)[..., None, None, None]
-        quantised = ((stepped.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
-        x = torch.cat([x[:, :first], torch.where(finished, quantised, stepped), x[:, last + 1 :]], 1)
+        x = torch.cat([x[:, :first], torch.where(finished, quantise(stepped), stepped), x[:, last + 1 :]], 1)
     return x[0]
 
 

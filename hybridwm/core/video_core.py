@@ -173,7 +173,7 @@ class VideoCore(nn.Module):
     ) -> Conditions:
         """What the network is told of the frame after a context, at flow time 1."""
         cfg = self.config
-        recall = recall_tensor(recalled, cfg.eyes, cfg.height, cfg.width)
+        recall = recall_tensor(recalled, cfg.eyes, cfg.height, cfg.width, depth=cfg.rgbd)
         known = recall is not None
         if recall is None:
             recall = action.new_zeros(cfg.recall_channels, cfg.height, cfg.width)

@@ -44,7 +44,8 @@ class PastFrame:
 
     def remembered(self) -> Remembered:
         right = None if self.right is None else self.right.float() / 255
-        return Remembered(self.image.float() / 255, self.camera, right)
+        depth = None if self.depth is None else self.depth.float()
+        return Remembered(self.image.float() / 255, self.camera, right, depth)
 
 
 @dataclass(frozen=True)

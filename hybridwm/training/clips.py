@@ -114,7 +114,7 @@ def recalled(
     )
     sources = corrupt(sources, config.recall, rig.focal * rig.baseline, generator)
     eyes = rig.stereo(episodes.w2c[walk[:, None], frames])[:, :, : config.core.eyes]
-    return splat(sources, known, eyes.K[0, 0, 0], eyes.w2c)
+    return splat(sources, known, eyes.K[0, 0, 0], eyes.w2c, depth=config.core.rgbd)
 
 
 def sights(batch: int, length: int, window: Tensor, longest: int, device: torch.device) -> Sight:
@@ -145,7 +145,7 @@ def make_batch(
     device, core = generator.device, config.core
     walk, frames = pick(len(episodes), config, generator)
     b, f = frames.shape
-    clean = episodes.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
+    clean = episodes.video(walk, frames, core)
     w2c = episodes.w2c[walk[:, None], frames]
     before = episodes.w2c[walk[:, None], frames - 1]
     motion = eye_motion(before, w2c, core.eyes, rig.baseline)

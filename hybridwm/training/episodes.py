@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -14,6 +14,8 @@ from tqdm import tqdm
 from render import Camera
 from render.files import atomic_write
 
+from ..core.conditioning import depth_channel
+from ..core.config import CoreConfig
 from ..worlds.rooms.layout import make_room, stack_rooms
 from ..worlds.rooms.raycast import raycast
 from ..worlds.rooms.rig import RoomsRig
@@ -32,6 +34,15 @@ class Episodes:
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
+
+    def video(
+        self, walk: Int[Tensor, "B"], frames: Int[Tensor, "B F"], core: CoreConfig
+    ) -> Float[Tensor, "B F C H W"]:
+        """Frames of some walks as the core reads them, -1…1; an rgb-d core's with the left eye's depth."""
+        colours = self.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
+        if not core.rgbd:
+            return colours
+        return torch.cat([colours, depth_channel(self.depth[walk[:, None], frames].float())[:, :, None]], 2)
 
     def to(self, device: torch.device) -> Episodes:
         return Episodes(*(x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from render.images import write_png
 
-from ..core.conditioning import Recalled, to_images, to_video
+from ..core.conditioning import Recalled, to_depth, to_images, to_video
 from ..core.video_core import VideoCore
 from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
@@ -49,12 +49,13 @@ def rollout(
     start = min(core.config.window, len(cameras) - 1)
     context = core.begin(cameras[0], seed=i, baseline=rig.baseline)
     for k in range(start):
-        video = to_video(images[k, 0], images[k, 1] if core.config.eyes == 2 else None)
+        depth = walks.depth[i, k].float() if core.config.rgbd else None
+        video = to_video(images[k, 0], images[k, 1] if core.config.eyes == 2 else None, depth)
         context = core.remember(context, video, cameras[k], walks.actions[i, k])
     made = []
     for k in range(start, min(start + frames, len(cameras))):
         video = core.imagine(context, Recalled(), cameras[k], walks.actions[i, k])
         left, right = to_images(video)
-        context = core.remember(context, to_video(left, right), cameras[k], walks.actions[i, k])
+        context = core.remember(context, to_video(left, right, to_depth(video)), cameras[k], walks.actions[i, k])
         made.append(left)
     return images[start - 1 : start + len(made), 0], torch.stack(made)

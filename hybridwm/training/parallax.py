@@ -22,9 +22,12 @@ def parallax_loss(predicted: Prediction, batch: Batch) -> Float[Tensor, ""]:
     f = batch.clean.shape[1]
     t_context = batch.conditions.t[:, :f]
     t_previous = torch.cat([torch.ones_like(t_context[:, :1]), t_context[:, :-1]], 1)
-    clean = batch.clean.unflatten(2, predicted.carried.shape[2:4])
+    clean, carried = batch.clean.unflatten(2, predicted.carried.shape[2:4]), predicted.carried
+    if carried.shape[3] == 4:
+        # rgb-d: the colours of a point stay as the camera moves, its depth does not
+        clean, carried = clean[:, :, :, :3], carried[:, :, :, :3]
     known = (predicted.inside & (t_previous < NOISIEST)[:, :, None, None, None]).float()[:, :, :, None]
-    difference = ((predicted.carried - clean) * known).flatten(0, 2)
+    difference = ((carried - clean) * known).flatten(0, 2)
     coarse = F.avg_pool2d(difference, COARSE)
     share = known.mean().clamp(min=1e-3)
     return (difference.square().mean() + coarse.square().mean()) / share

@@ -91,10 +91,12 @@ def splat(
     known: Bool[Tensor, "B F S"],
     K: Float[Tensor, "3 3"],
     w2c: Float[Tensor, "B F E 4 4"],
+    *,
+    depth: bool = False,
 ) -> Float[Tensor, "B F r H W"]:
     """What each eye E of each frame F sees of the sources it knows: nearest point per pixel, small gaps closed.
 
-    Returns the core's recall channels.
+    Returns the core's recall channels; depth: those of an rgb-d core.
     """
     b, s, h, w = sources.depth.shape
     f, e = w2c.shape[1:3]
@@ -145,19 +147,29 @@ def splat(
     rgb = torch.gather(sources.rgb.reshape(b, -1, 3), 1, point[..., None].expand(-1, -1, 3))
     share = torch.gather(sources.observed[..., None].expand(-1, -1, h * w).reshape(b, -1), 1, point)
     alpha = hit.float()
-    return _soften(rgb.view(b, f, e, h, w, 3), alpha, share.view(b, f, e, h, w))
+    metres = torch.gather(z.flatten(3), 3, point.view(b, f, e, -1)).view(b, f, e, h, w) if depth else None
+    return _soften(rgb.view(b, f, e, h, w, 3), alpha, share.view(b, f, e, h, w), metres)
 
 
 def _soften(
-    rgb: Float[Tensor, "B F E H W 3"], alpha: Float[Tensor, "B F E H W"], share: Float[Tensor, "B F E H W"]
+    rgb: Float[Tensor, "B F E H W 3"],
+    alpha: Float[Tensor, "B F E H W"],
+    share: Float[Tensor, "B F E H W"],
+    depth: Float[Tensor, "B F E H W"] | None,
 ) -> Float[Tensor, "B F r H W"]:
     """Blur premultiplied channels as overlapping Gaussians do (a 3 x 3 kernel fitted to the real scene's renders)."""
-    stacked = torch.cat([rgb * alpha[..., None], (share * alpha)[..., None], alpha[..., None]], -1)
-    h, w = alpha.shape[-2:]
+    planes = [rgb * alpha[..., None], (share * alpha)[..., None], alpha[..., None]]
+    if depth is not None:
+        planes.append((depth * alpha)[..., None])
+    stacked = torch.cat(planes, -1)
+    h, w, n = stacked.shape[-3:]
     side = BLUR
     line = torch.tensor([side, 1 - 2 * side, side], device=rgb.device)
-    kernel = (line[:, None] * line).expand(5, 1, 3, 3)
-    flat = stacked.view(-1, h, w, 5).movedim(-1, 1)
-    flat = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), kernel, groups=5)
-    soft = flat.movedim(1, -1).view(*alpha.shape, 5)
-    return recall_channels(soft[..., :3], soft[..., 4], soft[..., 3])
+    kernel = (line[:, None] * line).expand(n, 1, 3, 3)
+    flat = stacked.view(-1, h, w, n).movedim(-1, 1)
+    flat = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), kernel, groups=n)
+    soft = flat.movedim(1, -1).view(*alpha.shape, n)
+    alpha = soft[..., 4]
+    # as renders have it: an expected depth, and none where little is seen
+    metres = None if depth is None else torch.where(alpha > 0.5, soft[..., -1] / alpha.clamp(min=0.5), 0.0)
+    return recall_channels(soft[..., :3], alpha, soft[..., 3], metres)

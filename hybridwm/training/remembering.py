@@ -52,9 +52,14 @@ def remembered_tokens(
     else:
         index = index.sort(1).values
         size = tuple(int(side * s) // core.patch * core.patch for side, s in zip(size, SMALL, strict=True))
-    shown = episodes.rgb[walk[:, None], index].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
+    shown = episodes.video(walk, index, core)
     if not whole:
-        shown = F.interpolate(shown.flatten(0, 1), size, mode="area").unflatten(0, index.shape)
+        flat = shown.flatten(0, 1)
+        small = F.interpolate(flat, size, mode="area")
+        if core.rgbd:
+            # a mean of two surfaces lies on neither
+            small[:, 3:] = F.interpolate(flat[:, 3:], size, mode="nearest-exact")
+        shown = small.unflatten(0, index.shape)
     patches = patchify(shown, core.patch).flatten(1, 2)
 
     K = rig.camera(episodes.w2c[walk[:, None], index]).K.clone()

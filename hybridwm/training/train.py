@@ -32,11 +32,17 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     Writes data/ (walks), checkpoints/, metrics.jsonl and <name>.safetensors (averaged weights, fp16) with
     <name>.json (configuration, data seeds, steps, seconds, machine, losses). Of several processes, the first writes.
     """
+    if config.core.rgbd and config.core.eyes != 1:
+        raise ValueError(
+            "TrainConfig.core: expected one eye with 4 channels (rgb-d), as walks keep the left eye's depth alone; got 2 "
+            "eyes. Set eyes to 1, or eye_channels to 3."
+        )
     device = ranks.device or device_of(config.device)
     placement = placement_of(config, ranks, device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    rig = RoomsRig(size=config.core.width, fov_x=config.episodes.fov_x, baseline=config.episodes.baseline)
+    core, rooms = config.core, config.episodes
+    rig = RoomsRig(core.width, height=core.height, fov_x=rooms.fov_x, baseline=rooms.baseline)
     began = time.time()
     with ranks.first_before_others():
         walks = load_or_make(

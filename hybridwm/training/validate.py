@@ -26,13 +26,16 @@ def validate(
 ) -> dict[str, float]:
     """PSNR in dB (mean of MSE over frames) of the averaged weights, beside copying the last frame and the bare warp.
 
-    `video` has no recalled render; `grounded` has one; `warp` is the render itself where it knows anything.
+    `video` has no recalled render; `grounded` has one; `warp` is the render itself where it knows anything. Of an
+    rgb-d core these are of colours; `depth` is of the depth channel, grounded.
     """
     own = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(average)
     whole = replace(config, context_drop=0.0, shortcut=0.0, recall=replace(config.recall, drop=0.0))
     f = config.clip
-    sums: dict[str, float] = dict.fromkeys(("copy", "warp", "video", "grounded"), 0.0)
+    names = ("copy", "warp", "video", "grounded", *(("depth",) if config.core.rgbd else ()))
+    sums: dict[str, float] = dict.fromkeys(names, 0.0)
+    colours = slice(0, 3 if config.core.rgbd else None)
     device = next(network.parameters()).device
     for i in range(batches):
         batch = make_batch(walks, whole, rig, step_generator(config.seed + 1, 10**9 + i, device), at_use=True)
@@ -44,11 +47,16 @@ def validate(
         shown = batch.conditions.recall[:, f:, : config.core.channels]
         # only frames with a whole window of context
         late = slice(config.core.window, f)
-        sums["copy"] += _mse(batch.clean[:, config.core.window - 1 : f - 1], batch.clean[:, late])
-        sums["warp"] += _mse(shown[:, late], batch.clean[:, late])
+        true = batch.clean[:, late]
+        before = batch.clean[:, config.core.window - 1 : f - 1]
+        sums["copy"] += _mse(before[:, :, colours], true[:, :, colours])
+        sums["warp"] += _mse(shown[:, late, colours], true[:, :, colours])
         for name, told in (("video", blind), ("grounded", batch.conditions)):
             predicted = network(batch.noisy, told, batch.sight, first=f).frames
-            sums[name] += _mse(predicted.clamp(-1, 1)[:, late], batch.clean[:, late])
+            predicted = predicted.clamp(-1, 1)[:, late]
+            sums[name] += _mse(predicted[:, :, colours], true[:, :, colours])
+            if config.core.rgbd and name == "grounded":
+                sums["depth"] += _mse(predicted[:, :, 3:], true[:, :, 3:])
     network.load_state_dict(own)
     return {name: -10 * torch.tensor(total / batches).log10().item() for name, total in sums.items()}
 

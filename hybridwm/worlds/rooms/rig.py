@@ -20,15 +20,17 @@ class RoomsRig:
     `radius` is wider than the baseline, so neither eye can enter a wall.
     """
 
-    size: int = 64  # pixels, width and height
+    size: int = 64  # pixels, width
     fov_x: float = 77.0  # degrees
     baseline: float = 0.30  # metres
     eye_height: float = 1.20  # metres above the floor
     radius: float = 0.40  # metres, of the walker's disc
+    height: int | None = None  # pixels; None: as high as wide
 
     def __post_init__(self) -> None:
-        if self.size < 8:
-            raise ValueError(f"expected a rig size of at least 8 pixels; got {self.size}; choose a larger size")
+        for name, side in (("size", self.size), ("height", self.rows)):
+            if side < 8:
+                raise ValueError(f"expected a rig {name} of at least 8 pixels; got {side}; choose a larger {name}")
         if not 10.0 <= self.fov_x <= 150.0:
             raise ValueError(f"expected fov_x in 10…150 degrees; got {self.fov_x}; choose one within")
         if not 0.0 < self.baseline < self.radius:
@@ -38,15 +40,20 @@ class RoomsRig:
             )
 
     @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return self.size if self.height is None else self.height
+
+    @property
     def focal(self) -> float:
         """Focal length in pixels."""
         return self.size / 2 / math.tan(math.radians(self.fov_x) / 2)
 
     def camera(self, w2c: Float[Tensor, "*B 4 4"]) -> Camera:
         """The left eye at `w2c`."""
-        f, c = self.focal, self.size / 2
-        K = torch.tensor([[f, 0, c], [0, f, c], [0, 0, 1]], dtype=w2c.dtype, device=w2c.device)
-        return Camera(K.expand(*w2c.shape[:-2], 3, 3), w2c, self.size, self.size)
+        f, h = self.focal, self.rows
+        K = torch.tensor([[f, 0, self.size / 2], [0, f, h / 2], [0, 0, 1]], dtype=w2c.dtype, device=w2c.device)
+        return Camera(K.expand(*w2c.shape[:-2], 3, 3), w2c, self.size, h)
 
     def stereo(self, w2c: Float[Tensor, "*B 4 4"]) -> Camera:
         """Both eyes as a camera batch [*B, 2], left first."""
