@@ -37,9 +37,10 @@ class Beginning:
     truth: Callable[[Camera], Tensor] | None = None
 
 
-def from_room(seed: int, views: int, size: int, episodes: dict[str, Any]) -> Beginning:
+def from_room(seed: int, views: int, width: int, height: int, episodes: dict[str, Any]) -> Beginning:
     """The first `views` frames of a walk through the room of a seed, seen by the rig of the weights' `episodes`."""
-    rig = RoomsRig(size, **{name: episodes[name] for name in ("fov_x", "baseline") if name in episodes})
+    seen = {name: episodes[name] for name in ("fov_x", "baseline") if name in episodes}
+    rig = RoomsRig(width, height=height, **seen)
     episode = walk_rooms([seed], max(2, views), rig)[0]
     rooms = stack_rooms([make_room(seed)])
 

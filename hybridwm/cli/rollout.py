@@ -93,12 +93,12 @@ def run(options: Options) -> None:
         solver_steps=options.solver_steps,
         device=options.device,
     )
-    core = world.core.config
+    height, width = world.core.config.image_size
     if options.start is not None:
-        beginning = from_path(options.start, core.width, core.height, options.views)
+        beginning = from_path(options.start, width, height, options.views)
     else:
         episodes = load_weights(options.weights).training.get("episodes", {})
-        beginning = from_room(options.seed, options.views, core.width, episodes)
+        beginning = from_room(options.seed, options.views, width, height, episodes)
     world.body = Walker(up=beginning.up)
     with RunFolder(options.out, options) as run_folder:
         _imagine(world, beginning, actions, options, run_folder)
