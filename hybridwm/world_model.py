@@ -19,7 +19,8 @@ from render import Camera
 from .actions.between import action_between
 from .actions.choice import action_vector
 from .actions.walker import Walker
-from .core.conditioning import Recalled, to_depth, to_images, to_video
+from .core.codec import codec_for, decode_eyes, encode_eyes
+from .core.conditioning import Recalled, to_depth
 from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
 from .memory import Memory, make_memory
@@ -202,10 +203,10 @@ class WorldModel:
             shortcut=self.shortcut,
             guidance=self.guidance,
         )
-        image, right = to_images(video)
-        depth = to_depth(video)
+        image, right = decode_eyes(self.core.codec, video)
+        depth = to_depth(video) if self.core.config.rgbd else None
         view = View(image, camera, depth, right=right, baseline=None if right is None else state.baseline)
-        context = self._remember(state.context, view, action)
+        context = self._remember(state.context, view, action, video if self.core.config.factor > 1 else None)
         clock.lap("denoise")
         if self.depth is not None and reads_truth(self.depth):
             # what is imagined is never taken for the simulator's
@@ -247,9 +248,15 @@ class WorldModel:
         measured = replace(view, depth=depth, confidence=confidence)
         return measured, (*views[:-1], measured)
 
-    def _remember(self, context: Context, view: View, action: Float[Tensor, "a"]) -> Context:
+    def _remember(
+        self, context: Context, view: View, action: Float[Tensor, "a"], latents: Tensor | None = None
+    ) -> Context:
+        """The context after a view; imagined latents are shown as they are, as encoding again would add errors."""
         cfg = self.core.config
-        frame = to_video(view.image, view.right if cfg.eyes == 2 else None, view.depth if cfg.rgbd else None)
+        frame = latents
+        if frame is None:
+            right, depth = view.right if cfg.eyes == 2 else None, view.depth if cfg.rgbd else None
+            frame = encode_eyes(self.core.codec, view.image, right, depth)
         return self.core.remember(
             context,
             frame,
@@ -262,10 +269,11 @@ class WorldModel:
 
     def _check(self, view: View) -> None:
         cfg = self.core.config
-        if (view.width, view.height) != (cfg.width, cfg.height):
+        height, width = cfg.image_size
+        if (view.width, view.height) != (width, height):
             raise ValueError(
-                f"start: expected views of {cfg.width}x{cfg.height} as these weights imagine; got "
-                f"{view.width}x{view.height}. Use recon.resize_view(view, {cfg.width}, {cfg.height})."
+                f"start: expected views of {width}x{height} as these weights imagine; got "
+                f"{view.width}x{view.height}. Use recon.resize_view(view, {width}, {height})."
             )
         if cfg.eyes == 2 and view.right is None:
             raise ValueError(
@@ -316,21 +324,22 @@ def load(
     shortcut: bool = True,
     guidance: HistoryGuidance | None = None,
     context_noise: float | None = None,
+    codec: str | Path | None = None,
     device: str | torch.device = "cpu",
 ) -> WorldModel:
     """A world model from packaged weights (by name), a folder or a file. Memory needs the name of a depth source
     (see recon.depth_source: "stereo", "multiview", "truth", "noisy(0.05)", ...) when it is "splat" or "routed", none
-    otherwise.
+    otherwise. codec: the folder of the autoencoder, where it is no longer where training had it.
 
     Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
     """
     loaded = load_weights(weights)
-    core = VideoCore(loaded.core)
+    core = VideoCore(loaded.core, codec_for(loaded.core, str(codec or loaded.training.get("codec", ""))))
     loaded.fill(core.network)
     cfg = loaded.core
     return WorldModel(
         core.to(device),
-        make_memory(memory, eyes=cfg.eyes, window=cfg.window, patch=cfg.patch),
+        make_memory(memory, eyes=cfg.eyes, window=cfg.window, patch=cfg.patch * cfg.factor),
         depth=depth,
         solver_steps=solver_steps,
         shortcut=shortcut,

@@ -31,6 +31,7 @@ DOORS = {
         "recon/stereo_refinement.py",
         "recon/two_view.py",
     },
+    "diffusers": {"hybridwm/core/diffusers_codec.py"},
     "gsplat": {"render/rasterize_gsplat.py"},
     "gymnasium": {
         "hybridwm/__init__.py",

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.conditioning import Recalled, to_video
+from ..core.codec import encode_eyes
+from ..core.conditioning import Recalled
 from ..core.video_core import Context
 from ..study import arms
 from ..study.episodes import Episode
@@ -77,7 +78,7 @@ def remembered(
     core, context = model.core, arms.begin(model, walk.window(0, 1, 1)).context
     for i in range(1, frames):
         view, shown = walk.views[i], walk.views[i - 1 if stale and i == frames - 1 else i]
-        frame = to_video(shown.image, shown.right if core.config.eyes == 2 else None)
+        frame = encode_eyes(core.codec, shown.image, shown.right if core.config.eyes == 2 else None)
         context = core.remember(context, frame, view.camera, walk.start_actions[i - 1], window=window)
     return context
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..core.conditioning import Recalled, to_images
+from ..core.codec import decode_eyes
+from ..core.conditioning import Recalled
 from ..core.video_core import VideoCore
 from ..memory.nothing import NothingMemory
 from ..run_folder import RunFolder
@@ -110,7 +111,7 @@ def curve(model: WorldModel, walk: Episode, *, shown: bool = True) -> list[list[
             video = noisy.core.imagine(
                 context, Recalled(), episode.cameras[0], episode.actions[0], solver_steps=model.solver_steps
             )
-            errors[i] += np.array(step_errors(to_images(video)[0][None], episode.truth))[0]
+            errors[i] += np.array(step_errors(decode_eyes(model.core.codec, video)[0][None], episode.truth))[0]
     return errors.tolist()
 
 
@@ -126,7 +127,7 @@ def continuations(model: WorldModel, walk: Episode) -> dict[str, Any]:
             state.context, [Recalled()] * AHEAD, list(episode.cameras), episode.actions,
             schedule=schedule, solver_steps=model.solver_steps,
         )  # fmt: skip
-        shown[schedule] = to_images(video)[0]
+        shown[schedule] = decode_eyes(model.core.codec, video)[0]
     true = Moments.of(random_features(episode.truth))
     return {
         "difference": {name: float((shown[name] - loop).abs().max()) for name in SCHEDULES},

@@ -106,7 +106,8 @@ def measure(bench: RecallBench, workers: int = 1) -> RecallFigures:
 def one_test(bench: RecallBench, index: int) -> dict[str, Any]:
     """One style of room: {"hits", "wrong": {memory: {delay: hit}}, "seconds": {memory: [of a step, each delay]}}."""
     core = _core(bench.weights)
-    rig = RoomsRig(size=core.config.height)
+    height, width = core.config.image_size
+    rig = RoomsRig(width, height=height)
     models = {name: _model(core, name, bench.solver_steps) for name in bench.memories}
     hits: dict[str, dict[int, float]] = {name: {} for name in (*bench.memories, PALETTE)}
     wrong: dict[str, dict[int, float]] = {name: {} for name in bench.memories if _keeps(name)}
@@ -127,9 +128,10 @@ def reads_frames(core: VideoCore) -> bool:
     """Whether a remembered frame changes what the core imagines: if not, loopy and retrieved are recent by another
     name."""
     cfg = core.config
-    rig = RoomsRig(size=cfg.height)
+    height, width = cfg.image_size
+    rig = RoomsRig(width, height=height)
     camera = rig.camera(torch.eye(4))
-    image = torch.rand(cfg.height, cfg.width, 3, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(height, width, 3, generator=torch.Generator().manual_seed(0))
     frame = Remembered(image, camera, image if cfg.eyes == 2 else None)
     action = torch.zeros(cfg.action_dim)
     one, other = (

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..core.conditioning import to_images
+from ..core.codec import decode_eyes
 from ..run_folder import RunFolder
 from ..study import arms
 from ..study.drift import STACK, Moments, distance, over_scenes, random_features
@@ -75,7 +75,7 @@ def predictions(
         recalled = model.memory.recall(state.memory, camera, state.baseline)
         for steps in SOLVER_STEPS:
             video = model.core.imagine(state.context, recalled, camera, action, solver_steps=steps)
-            frames[str(steps)].append(to_images(video)[0])
+            frames[str(steps)].append(decode_eyes(model.core.codec, video)[0])
         frames[COPY].append(episode.views[-1].image)
         truth.append(episode.truth[0])
     shown = {name: torch.stack(found) for name, found in frames.items()}

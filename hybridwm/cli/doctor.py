@@ -54,6 +54,7 @@ def _optional() -> dict[str, tuple[str, str]]:
     return {
         "gsplat": ("the CUDA rasterizer, backend 'gsplat'", "pip install 'hybridwm[gsplat]'"),
         "transformers": ("depth from one image, 'monocular(FOLDER)'", "pip install 'hybridwm[monocular]'"),
+        "diffusers": ("latents as frames, `codec: FOLDER`", "pip install 'hybridwm[latent]'"),
         "pytorch3d": (
             "a baseline of round splats, backend 'pytorch3d', and its cameras",
             f"no wheel; see {INSTALL_PAGE}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -129,26 +129,30 @@ def recall_tensor(
     return recall_channels(rgb, alpha, observed, torch.stack([r.depth for r in recalled.renders]) if depth else None)
 
 
-def remembered_tokens(frames: Sequence[Remembered], camera: Camera, config: CoreConfig) -> RememberedTokens:
-    """Patches of remembered frames, and their rays in the camera's axes; a batch and a clip of one."""
+def remembered_tokens(
+    frames: Sequence[Remembered], camera: Camera, config: CoreConfig, encode: Callable[..., Tensor] = to_video
+) -> RememberedTokens:
+    """Patches of remembered frames, and their rays in the camera's axes; a batch and a clip of one. encode: (image,
+    right, depth) to a frame."""
+    side = config.patch * config.factor  # of a patch, in image pixels
     patches, rays = [], []
     for frame in frames:
         height, width = frame.image.shape[:2]
-        if height % config.patch or width % config.patch:
+        if height % side or width % side:
             raise ValueError(
-                f"Remembered.image: expected sides that patch={config.patch} divides; got {height}x{width}."
+                f"Remembered.image: expected sides that patch={side} divides; got {height}x{width}."
             )
         if (frame.right is None) != (config.eyes == 1):
             raise ValueError(
                 f"Remembered.right: expected {config.eyes} eyes; got {'one' if frame.right is None else 2}."
             )
         if config.rgbd and frame.depth is None:
-            raise ValueError("Remembered.depth: expected metres, as the core is rgb-d; got None. Observe views with depth.")
-        video = to_video(frame.image, frame.right, frame.depth if config.rgbd else None)
+            raise ValueError("Remembered.depth: expected metres for an rgb-d core; got None. Observe views with depth.")
+        video = encode(frame.image, frame.right, frame.depth if config.rgbd else None)
         patches.append(patchify(video, config.patch))
         # camera_from_remembered = camera_from_world @ world_from_remembered
         to = camera.w2c @ frame.camera.c2w
-        rays.append(ray_map(frame.camera.K, to, patch=config.patch, width=width, height=height))
+        rays.append(ray_map(frame.camera.K, to, patch=side, width=width, height=height))
     tokens = torch.cat(patches)
     visible = torch.ones(1, len(tokens), dtype=torch.bool, device=tokens.device)
     return RememberedTokens(tokens[None], torch.cat(rays)[None, None], visible)

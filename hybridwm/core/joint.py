@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .clip import Conditions, Page, Sight
-from .conditioning import quantise
+from .codec import settled
 from .flow import mix
 from .network import VideoNetwork
 from .sampler import CONTEXT, noise, step_down
@@ -26,7 +26,7 @@ def sample_jointly(
     schedule: str,
     solver_steps: int,
 ) -> Float[Tensor, "F C H W"]:
-    """Frames first_step, first_step + 1, … after the pages, -1…1 in 256 levels.
+    """Frames first_step, first_step + 1, … after the pages, -1…1 in 256 levels (latents: as they are).
 
     As in training, each frame is there twice: as a target, and as a copy without recall for later frames to look at.
     A copy of a finished frame is shown at the context noise, as pages are.
@@ -50,9 +50,9 @@ def sample_jointly(
         sight = _sight(len(pages), first, last, cfg.window, device)
         clean = network(torch.cat([copies, x[:, targets]], 1), both, sight, pages, first=last).frames
         stepped = step_down(x[:, targets], clean, t, after[None, targets])
-        # pages are written from frames of 256 levels, so copies of finished frames are too
+        # pages are written from settled frames, so copies of finished frames are too
         finished = (after[None, targets] == 0)[..., None, None, None]
-        x = torch.cat([x[:, :first], torch.where(finished, quantise(stepped), stepped), x[:, last + 1 :]], 1)
+        x = torch.cat([x[:, :first], torch.where(finished, settled(stepped, cfg), stepped), x[:, last + 1 :]], 1)
     return x[0]
 
 

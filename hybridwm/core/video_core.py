@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from render import Camera
 
 from .clip import Conditions, Page
+from .codec import Codec, codec_for, encode_eyes, encode_recall, frame_intrinsics
 from .conditioning import Recalled, recall_tensor, remembered_tokens
 from .config import CoreConfig
 from .embeddings import eye_motion
@@ -46,9 +48,10 @@ class Context:
 class VideoCore(nn.Module):
     """Imagines the next frame from a context, an action, the camera it leads to and what memory recalls from there."""
 
-    def __init__(self, config: CoreConfig) -> None:
+    def __init__(self, config: CoreConfig, codec: Codec | None = None) -> None:
         super().__init__()
         self.config = config
+        self.codec = codec or codec_for(config)
         self.network = VideoNetwork(config)
 
     def begin(self, camera: Camera, seed: int, *, baseline: float | None = None) -> Context:
@@ -173,18 +176,20 @@ class VideoCore(nn.Module):
     ) -> Conditions:
         """What the network is told of the frame after a context, at flow time 1."""
         cfg = self.config
-        recall = recall_tensor(recalled, cfg.eyes, cfg.height, cfg.width, depth=cfg.rgbd)
+        recall = recall_tensor(recalled, cfg.eyes, *cfg.image_size, depth=cfg.rgbd)
         known = recall is not None
         if recall is None:
             recall = action.new_zeros(cfg.recall_channels, cfg.height, cfg.width)
-        device = action.device
-        remembered = remembered_tokens(recalled.frames, camera, cfg) if recalled.frames else None
+        else:
+            recall = encode_recall(self.codec, recall, cfg.eyes)
+        device, encode = action.device, partial(encode_eyes, self.codec)
+        remembered = remembered_tokens(recalled.frames, camera, cfg, encode) if recalled.frames else None
         return Conditions(
             t=torch.ones(1, 1, device=device),
             level=torch.full((1, 1), level, device=device),
             steps=torch.full((1, 1), context.steps, device=device),
             actions=action[None, None],
-            K=camera.K[None, None],
+            K=frame_intrinsics(camera.K, cfg.factor)[None, None],
             motion=eye_motion(context.camera.w2c, camera.w2c, cfg.eyes, context.baseline)[None, None],
             recall=recall[None, None],
             has_recall=torch.full((1, 1), known, device=device),

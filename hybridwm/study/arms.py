@@ -36,7 +36,8 @@ def world(weights: str, arm: str) -> WorldModel:
 
 def rig(weights: str) -> RoomsRig:
     """The walker's eyes, at the size that the weights imagine."""
-    return RoomsRig(size=world(weights, VIDEO).core.config.height)
+    height, width = world(weights, VIDEO).core.config.image_size
+    return RoomsRig(width, height=height)
 
 
 def begin(model: WorldModel, episode: Episode) -> WorldState:

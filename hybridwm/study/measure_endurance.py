@@ -14,7 +14,8 @@ from torch import Tensor
 from render.camera import Camera
 
 from ..core.clip import Conditions
-from ..core.conditioning import Recalled, to_video
+from ..core.codec import encode_eyes
+from ..core.conditioning import Recalled
 from ..core.flow import mix
 from ..core.sampler import CONTEXT, noise
 from ..core.video_core import VideoCore
@@ -75,8 +76,9 @@ class _Clip:
 
 def _clip(core: VideoCore, walk: Episode, age: int) -> _Clip:
     cfg = core.config
-    frames = torch.stack([to_video(v.image, v.right if cfg.eyes == 2 else None) for v in walk.views[:age]])
-    cameras = [view.camera for view in walk.views[:age]]
+    views = walk.views[:age]
+    frames = torch.stack([encode_eyes(core.codec, v.image, v.right if cfg.eyes == 2 else None) for v in views])
+    cameras = [view.camera for view in views]
     fixed = torch.stack([noise(walk.seed, t, CONTEXT, (1, 1, *frames.shape[1:]))[0, 0] for t in range(age)])
     t = torch.full((1, age), cfg.context_noise)
     noisy = mix(frames[None], fixed[None], t)

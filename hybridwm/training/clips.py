@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core import flow
 from ..core.clip import Conditions, RememberedTokens, Sight
+from ..core.codec import encode_recall, frame_intrinsics
 from ..core.embeddings import eye_motion
 from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
@@ -114,7 +115,8 @@ def recalled(
     )
     sources = corrupt(sources, config.recall, rig.focal * rig.baseline, generator)
     eyes = rig.stereo(episodes.w2c[walk[:, None], frames])[:, :, : config.core.eyes]
-    return splat(sources, known, eyes.K[0, 0, 0], eyes.w2c, depth=config.core.rgbd)
+    renders = splat(sources, known, eyes.K[0, 0, 0], eyes.w2c, depth=config.core.rgbd)
+    return renders if episodes.latents is None else encode_recall(episodes.latents.codec, renders, config.core.eyes)
 
 
 def sights(batch: int, length: int, window: Tensor, longest: int, device: torch.device) -> Sight:
@@ -191,7 +193,7 @@ def make_batch(
             level=torch.cat([torch.full_like(level, core.levels - 1), level], 1),
             steps=torch.arange(f, device=device).repeat(2).expand(b, -1),
             actions=torch.cat([actions, actions], 1),
-            K=rig.camera(w2c).K.repeat(1, 2, 1, 1),
+            K=frame_intrinsics(rig.camera(w2c).K, core.factor).repeat(1, 2, 1, 1),
             motion=torch.cat([motion, motion], 1),
             # pages hold no recalled render, so context frames are shown none
             recall=torch.cat([torch.zeros_like(recall), recall], 1),

@@ -57,6 +57,9 @@ class TrainConfig:
     initial: str = ""
     """Weights to begin with: a packaged name, a folder or a file; empty: random ones. The core must be equal."""
     core: CoreConfig = field(default_factory=CoreConfig)
+    codec: str = ""
+    """Folder of an autoencoder of diffusers whose latents are the core's frames (see CoreConfig.eye_channels, factor);
+    empty: pixels."""
     episodes: EpisodesConfig = field(default_factory=EpisodesConfig)
     recall: RecallConfig = field(default_factory=RecallConfig)
     seed: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from render import Camera
 from render.files import atomic_write
 
+from ..core.codec import Codec, PixelCodec
 from ..core.conditioning import depth_channel
 from ..core.config import CoreConfig
 from ..worlds.rooms.layout import make_room, stack_rooms
@@ -21,16 +22,18 @@ from ..worlds.rooms.raycast import raycast
 from ..worlds.rooms.rig import RoomsRig
 from ..worlds.rooms.walkers import walk
 from .config import EpisodesConfig
+from .latents import Latents, latents_of
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """N walks of T frames. actions[:, i] led to frame i (zeros at i = 0)."""
+    """N walks of T frames. actions[:, i] led to frame i (zeros at i = 0). latents: the frames of a core of latents."""
 
     rgb: UInt8[Tensor, "N T E H W 3"]
     depth: Float[Tensor, "N T H W"]
     w2c: Float[Tensor, "N T 4 4"]
     actions: Float[Tensor, "N T a"]
+    latents: Latents | None = None
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
@@ -39,18 +42,25 @@ class Episodes:
         self, walk: Int[Tensor, "B"], frames: Int[Tensor, "B F"], core: CoreConfig
     ) -> Float[Tensor, "B F C H W"]:
         """Frames of some walks as the core reads them, -1…1; an rgb-d core's with the left eye's depth."""
+        if self.latents is not None:
+            return self.latents.frames[walk[:, None], frames].flatten(2, 3).float()
         colours = self.rgb[walk[:, None], frames].movedim(-1, -3).flatten(2, 3).float() / 127.5 - 1
         if not core.rgbd:
             return colours
         return torch.cat([colours, depth_channel(self.depth[walk[:, None], frames].float())[:, :, None]], 2)
 
     def to(self, device: torch.device) -> Episodes:
-        return Episodes(*(x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions)))
+        latents = None if self.latents is None else self.latents.to(device)
+        return Episodes(*(x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions)), latents)
 
     def split(self, last: int) -> tuple[Episodes, Episodes]:
         """All but the last walks, and the last ones."""
-        fields = (self.rgb, self.depth, self.w2c, self.actions)
+        fields = [x for x in (self.rgb, self.depth, self.w2c, self.actions, self.latents) if x is not None]
         return Episodes(*(x[:-last] for x in fields)), Episodes(*(x[-last:] for x in fields))
+
+    def encoded(self, codec: Codec) -> Episodes:
+        """With latents, which are pixels' own frames where the codec is of pixels."""
+        return self if isinstance(codec, PixelCodec) else replace(self, latents=latents_of(self.rgb, codec))
 
 
 @torch.no_grad()

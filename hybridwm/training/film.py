@@ -10,7 +10,8 @@ from torch import Tensor
 
 from render.images import write_png
 
-from ..core.conditioning import Recalled, to_depth, to_images, to_video
+from ..core.codec import decode_eyes, encode_eyes, settled
+from ..core.conditioning import Recalled
 from ..core.video_core import VideoCore
 from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
@@ -30,7 +31,7 @@ def film(
 ) -> None:
     """Writes a PNG of the left eye: for each of `shown` walks a row of truth and below it a row of `frames` imagined
     frames, both after the newest frame of the context, which is the first column."""
-    core = VideoCore(config.core).to(walks.rgb.device).eval()
+    core = VideoCore(config.core, None if walks.latents is None else walks.latents.codec).to(walks.rgb.device).eval()
     core.network.load_state_dict(average)
     rows = []
     for i in range(min(shown, len(walks))):
@@ -50,12 +51,11 @@ def rollout(
     context = core.begin(cameras[0], seed=i, baseline=rig.baseline)
     for k in range(start):
         depth = walks.depth[i, k].float() if core.config.rgbd else None
-        video = to_video(images[k, 0], images[k, 1] if core.config.eyes == 2 else None, depth)
+        video = encode_eyes(core.codec, images[k, 0], images[k, 1] if core.config.eyes == 2 else None, depth)
         context = core.remember(context, video, cameras[k], walks.actions[i, k])
     made = []
     for k in range(start, min(start + frames, len(cameras))):
         video = core.imagine(context, Recalled(), cameras[k], walks.actions[i, k])
-        left, right = to_images(video)
-        context = core.remember(context, to_video(left, right, to_depth(video)), cameras[k], walks.actions[i, k])
-        made.append(left)
+        context = core.remember(context, settled(video, core.config), cameras[k], walks.actions[i, k])
+        made.append(decode_eyes(core.codec, video)[0])
     return images[start - 1 : start + len(made), 0], torch.stack(made)

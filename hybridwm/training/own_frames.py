@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..core import flow
-from ..core.conditioning import quantise
+from ..core.codec import settled
 from .clips import Batch
 from .config import TrainConfig
 
@@ -58,5 +58,5 @@ def with_own_rollouts(network: nn.Module, batch: Batch, config: TrainConfig, gen
     for _ in range(1 + int(rounds * config.own_steps)):
         start = torch.cat([shown.noisy[:, :f], batch.noise[:, f:]], 1)
         own = network(start, told, batch.sight, first=f).frames
-        shown = batch.showing(quantise(own))
+        shown = batch.showing(settled(own, config.core))
     return shown

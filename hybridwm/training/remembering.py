@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..core.clip import RememberedTokens
+from ..core.codec import Codec
 from ..core.config import CoreConfig
 from ..core.embeddings import patchify, ray_map
 from ..worlds.rooms.rig import RoomsRig
@@ -52,8 +53,11 @@ def remembered_tokens(
     else:
         index = index.sort(1).values
         size = tuple(int(side * s) // core.patch * core.patch for side, s in zip(size, SMALL, strict=True))
-    shown = episodes.video(walk, index, core)
-    if not whole:
+    if whole or episodes.latents is None:
+        shown = episodes.video(walk, index, core)
+    else:
+        shown = _small_latents(episodes, episodes.latents.codec, walk, index, size)
+    if not whole and episodes.latents is None:
         flat = shown.flatten(0, 1)
         small = F.interpolate(flat, size, mode="area")
         if core.rgbd:
@@ -63,8 +67,8 @@ def remembered_tokens(
     patches = patchify(shown, core.patch).flatten(1, 2)
 
     K = rig.camera(episodes.w2c[walk[:, None], index]).K.clone()
-    K[..., 0, :] *= size[1] / core.width
-    K[..., 1, :] *= size[0] / core.height
+    K[..., 0, :] *= size[1] / core.image_size[1]
+    K[..., 1, :] *= size[0] / core.image_size[0]
     # frame_from_remembered = frame_from_world @ world_from_remembered
     w2c = episodes.w2c[walk[:, None], frames]
     to = w2c[:, :, None] @ torch.linalg.inv(episodes.w2c[walk[:, None], index])[:, None]
@@ -76,6 +80,15 @@ def remembered_tokens(
         (b, 1), generator=generator, device=device
     )
     return RememberedTokens(patches, rays, there.repeat_interleave(tokens, 1))
+
+
+def _small_latents(
+    episodes: Episodes, codec: Codec, walk: Int[Tensor, "B"], index: Int[Tensor, "B N"], size: tuple[int, ...]
+) -> Float[Tensor, "B N C h w"]:
+    """Frames of `size` from smaller images, as at use: a smaller latent would not be a smaller image's."""
+    images = episodes.rgb[walk[:, None], index].movedim(-1, -3).float() / 255
+    small = F.interpolate(images.flatten(0, 2), tuple(side * codec.factor for side in size), mode="area")
+    return codec.encode(small.movedim(1, -1)).unflatten(0, images.shape[:3]).flatten(2, 3)
 
 
 def _apart(a: Float[Tensor, "B N 4 4"], b: Float[Tensor, "B 1 4 4"]) -> Float[Tensor, "B N"]:

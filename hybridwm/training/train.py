@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import flow
+from ..core.codec import codec_for
 from ..core.network import VideoNetwork
 from ..weights.store import load_weights, save_weights
 from ..worlds.rooms.rig import RoomsRig
@@ -41,13 +42,15 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     placement = placement_of(config, ranks, device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    core, rooms = config.core, config.episodes
-    rig = RoomsRig(core.width, height=core.height, fov_x=rooms.fov_x, baseline=rooms.baseline)
+    codec = codec_for(config.core, config.codec)
+    (height, width), rooms = config.core.image_size, config.episodes
+    rig = RoomsRig(width, height=height, fov_x=rooms.fov_x, baseline=rooms.baseline)
     began = time.time()
     with ranks.first_before_others():
         walks = load_or_make(
             folder / "data", config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first
         ).to(device)
+    walks = walks.encoded(codec)
     making = time.time() - began
     walks, held_out = walks.split(config.episodes.validation)
 
@@ -65,7 +68,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
         target = with_shortcut_targets(model, batch)
         predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip)
         loss, error = flow.loss(predicted.frames, target, batch.t)
-        parallax = parallax_loss(predicted, batch)
+        parallax = parallax_loss(predicted, batch, rgbd=config.core.rgbd)
         return loss + config.parallax * parallax, {"error": error.mean().item(), "parallax": parallax.item()}
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:
@@ -85,4 +88,6 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
         "seconds_making_episodes": round(making, 1),
         **trained.card,
     }
+    if walks.latents is not None:
+        card["deviation_of_latents"] = round(walks.latents.deviation, 4)
     return save_weights(folder, config.name, config.core, asdict(config), trained.average, card)

@@ -28,6 +28,7 @@ def validate(
 
     `video` has no recalled render; `grounded` has one; `warp` is the render itself where it knows anything. Of an
     rgb-d core these are of colours; `depth` is of the depth channel, grounded.
+    Of a core of latents they are of latents -1…1.
     """
     own = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(average)
@@ -53,7 +54,7 @@ def validate(
         sums["warp"] += _mse(shown[:, late, colours], true[:, :, colours])
         for name, told in (("video", blind), ("grounded", batch.conditions)):
             predicted = network(batch.noisy, told, batch.sight, first=f).frames
-            predicted = predicted.clamp(-1, 1)[:, late]
+            predicted = (predicted if config.core.factor > 1 else predicted.clamp(-1, 1))[:, late]
             sums[name] += _mse(predicted[:, :, colours], true[:, :, colours])
             if config.core.rgbd and name == "grounded":
                 sums["depth"] += _mse(predicted[:, :, 3:], true[:, :, 3:])
