@@ -20,6 +20,7 @@ AREAS = {
     "drift": "rollouts of 64 and 128 frames by four bounds, beside guards that must break one",
     "noise": "a noise level for each frame: edits to the future, noisy histories, schedules of sampling",
     "steps": "1, 2, 4 and 32 solver steps, one frame ahead",
+    "guidance": "history guidance: exact at its ends, calls, and what it does to motion and FD_r",
     "fork": "rooms that go on in two ways: samples are one or the other, not their average",
     "recall": "the stare test by delay, for every memory",
 }

@@ -174,6 +174,41 @@ def _steps() -> list[Row]:
     return rows
 
 
+def _guidance() -> list[Row]:
+    plain = "vanilla, weight 1"
+    rows = [
+        Row("guidance", f"weight {weight} against the {which} prediction, largest difference",
+            f"ends: weight {weight} against {which}", "{:.1e}", Asked(high=0.0),
+            Control(f"weight {1 - weight}", f"ends: weight {1 - weight} against {which}"))
+        for weight, which in ((1, "conditional"), (0, "unconditional"))
+    ]  # fmt: skip
+    for weight in ("1.5", "3"):
+        fractional, vanilla = (f"{kind}, weight {weight}" for kind in ("fractional", "vanilla"))
+        rows += [
+            Row("guidance", f"{vanilla}: motion over that of weight 1, which it is said to lose",
+                f"{vanilla}: over {plain}: motion", asked=Asked(high=1.0, of="high")),
+            Row("guidance", f"{fractional}, noise .5: motion over that of vanilla, which it is said to keep",
+                f"{fractional}: over {vanilla}: motion", asked=Asked(low=1.0, of="low"),
+                control=Control("binary-dropout twin", f"twin: {fractional}: over {vanilla}: motion")),
+            Row("guidance", f"{fractional}, noise .5: FD_r over that of vanilla", f"{fractional}: over {vanilla}: FD_r",
+                asked=Asked(high=1.0),
+                control=Control("binary-dropout twin", f"twin: {fractional}: over {vanilla}: FD_r")),
+        ]  # fmt: skip
+    for kind in ("vanilla", "fractional", "temporal"):
+        for weight in ("1", "1.5", "3") if kind != "fractional" else ("1.5", "3"):
+            name = f"{kind}, weight {weight}"
+            rows += [
+                Row("guidance", f"{name}: motion over the truth's", f"{name}: motion ratio"),
+                Row("guidance", f"{name}: gradient energy over the truth's", f"{name}: gradient ratio"),
+                Row("guidance", f"{name}: FD_r", f"{name}: FD_r", "{:.3f}"),
+                Row("guidance", f"{name}: FD_r over that of weight 1", f"{name}: over {plain}: FD_r"),
+                Row("guidance", f"{name}: network calls a frame", f"{name}: calls a frame", "{:.0f}"),
+                Row("guidance", f"{name}: calls beyond those told", f"{name}: calls beyond those told", "{:.0f}",
+                    Asked(high=0.0)),
+            ]  # fmt: skip
+    return rows
+
+
 def _recall() -> list[Row]:
     last, at_least = "recent, last 20", Asked(low=0.6)
     rows = [
@@ -189,7 +224,7 @@ def _recall() -> list[Row]:
     return rows + [Row("recall", f"{name}, delay 21, right one of 16", f"hits: {name}: delay 21") for name in others]
 
 
-ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_recall())
+ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_guidance(), *_recall())
 
 
 def lines(figures: Figures, rows: Sequence[Row] = ROWS) -> list[Line]:

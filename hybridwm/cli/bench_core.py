@@ -12,7 +12,7 @@ import tyro
 from ..bench.core import AREAS, ONLY_BY_NAME
 from ..configuration import load_yaml
 
-Area = Literal["speed", "drift", "noise", "steps", "fork", "recall"]
+Area = Literal["speed", "drift", "noise", "steps", "guidance", "fork", "recall"]
 
 
 @dataclass(frozen=True)
