@@ -51,5 +51,6 @@ def carry(
     inside = (z.unflatten(-1, (h, w)) > NEAREST) & (x > 0) & (x < w) & (y > 0) & (y < h)
     grid = torch.stack([x * (2 / w) - 1, y * (2 / h) - 1], -1).clamp(-2, 2)
     flat, grid = previous.reshape(-1, previous.shape[-3], h, w), grid.reshape(-1, h, w, 2)
-    shown = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    # bicubic: what a rollout carries from frame to frame is resampled at each, and linear weights blur it away
+    shown = F.grid_sample(flat, grid, mode="bicubic", padding_mode="border", align_corners=False)
     return shown.view(previous.shape), inside
