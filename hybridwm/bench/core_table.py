@@ -174,6 +174,20 @@ def _steps() -> list[Row]:
     return rows
 
 
+def _fork() -> list[Row]:
+    average, regressor = (f"control, {name}" for name in ("the flow in one step", "regressor"))
+    return [
+        Row("fork", "forked rooms, 4 solver steps: samples within half the way of one of the two", "4 steps: pure",
+            asked=Asked(low=1.0), control=Control("regressor", f"{regressor}: pure")),
+        Row("fork", "forked rooms, 4 solver steps: share of the first of the two", "4 steps: first",
+            asked=Asked(0.3, 0.7)),
+        Row("fork", "forked rooms, 1 solver step: within half the way of one", "1 steps: pure", asked=Asked(low=0.9),
+            control=Control("the flow in one step", f"{average}: pure")),
+        Row("fork", "forked rooms, 4 solver steps: nearer to the average than to either", "4 steps: average",
+            asked=Asked(high=0.0), control=Control("the flow in one step", f"{average}: average")),
+    ]  # fmt: skip
+
+
 def _guidance() -> list[Row]:
     plain = "vanilla, weight 1"
     rows = [
@@ -224,7 +238,7 @@ def _recall() -> list[Row]:
     return rows + [Row("recall", f"{name}, delay 21, right one of 16", f"hits: {name}: delay 21") for name in others]
 
 
-ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_guidance(), *_recall())
+ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_fork(), *_guidance(), *_recall())
 
 
 def lines(figures: Figures, rows: Sequence[Row] = ROWS) -> list[Line]:
