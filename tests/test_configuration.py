@@ -6,7 +6,8 @@ from typing import Literal
 import pytest
 
 from hybridwm.cli import SUBJECTS
-from hybridwm.configuration import dump_yaml, find_config, from_mapping, load_yaml
+from hybridwm.configuration import dump_yaml, find_config, from_mapping, load_yaml, to_mapping
+from hybridwm.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +91,46 @@ def test_mapping_must_be_a_mapping():
         from_mapping(3, Settings, "here")
 
 
-CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").rglob("*.yaml"))
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_every_packaged_file_is_taken_by_the_command_of_its_folder(file):
-    name = file.parent.name.replace("-", "_")
-    name = f"{name}_{file.stem}" if file.parent.name in SUBJECTS else name
+    folder = file.relative_to(ROOT / "configs").parts[0]
+    name = folder.replace("-", "_")
+    name = f"{name}_{file.stem}" if folder in SUBJECTS else name
     command = import_module(f"hybridwm.cli.{name}")
     options = command.Options.from_file(file)
     assert options != command.Options()
     # It names the command that takes it, as a reader would type it.
-    assert f"configs/{file.parent.name}/{file.name}" in file.read_text().splitlines()[0]
+    assert file.relative_to(ROOT).as_posix() in file.read_text().splitlines()[0]
+
+
+SMALL = ROOT / "configs/train/small"
+DIFFERS = {
+    "shuffled": {"shuffle_actions": True},
+    "teacher-forced": {"context": "clean", "core.context_noise": 0.0},
+    "no-context-noise": {"core.context_noise": 0.0},
+    "one-level": {"context": "shared"},
+    "dropped": {"context": "dropped"},
+    "flow-only": {"shortcut": 0.0},
+    "100": {"steps": 100, "validate_every": 100},
+    "900": {"steps": 900, "validate_every": 900},
+}
+
+
+def test_small_recipes_differ_from_the_main_one_in_what_they_control_alone():
+    def flat(file):
+        told = to_mapping(load_yaml(file, TrainConfig))
+        return {k: v for k, v in told.items() if k != "core"} | {f"core.{k}": v for k, v in told["core"].items()}
+
+    main = flat(SMALL / "rooms-64-small.yaml")
+    shipped = flat(ROOT / "configs/train/rooms-64.yaml")
+    assert {k: v for k, v in main.items() if k.startswith("core.")}.items() <= shipped.items()
+    found = {}
+    for file in sorted(SMALL.glob("rooms-64-small-*.yaml")):
+        name, told = file.stem.removeprefix("rooms-64-small-"), flat(file)
+        assert told["name"] == file.stem
+        found[name] = {k: v for k, v in told.items() if v != main[k] and k != "name"}
+    assert found == DIFFERS
