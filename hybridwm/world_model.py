@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,15 @@ KEPT_VIEWS = 4
 @dataclass(frozen=True)
 class Frame:
     """An imagined frame: images [H, W, 3] 0…1, the camera it is seen from, and the seconds each part took. depth: what
-    an rgb-d core imagined, metres, 0 where it is beyond what such frames hold."""
+    an rgb-d core imagined, metres, 0 where it is beyond what such frames hold. vectors: what came with it, of a core
+    that imagines any."""
 
     image: Float[Tensor, "H W 3"]
     camera: Camera
     right: Float[Tensor, "H W 3"] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     depth: Float[Tensor, "H W"] | None = None
+    vectors: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,11 @@ class WorldModel:
         context_noise: float | None = None,
     ) -> None:
         if memory.grounded and depth is None:
-            raise ValueError(
-                "WorldModel: this memory needs a depth source; got depth=None. Pass depth='stereo'."
-            )
+            raise ValueError("WorldModel: this memory needs a depth source; got depth=None. Pass depth='stereo'.")
         if depth is not None and not memory.grounded:
             raise ValueError(f"WorldModel: this memory uses no depth; got depth={depth!r}. Pass depth=None.")
         if depth is not None and depth.startswith(("stereo", "learned_stereo")) and core.config.eyes != 2:
-            raise ValueError(
-                f"WorldModel: depth={depth!r} needs a binocular core; got one eye. Use 'multiview'."
-            )
+            raise ValueError(f"WorldModel: depth={depth!r} needs a binocular core; got one eye. Use 'multiview'.")
         if depth == "rgbd" and not core.config.rgbd:
             raise ValueError(
                 f"WorldModel: depth='rgbd' needs an rgb-d core, of 4 channels; got {core.config.eye_channels}. Use "
@@ -124,11 +122,13 @@ class WorldModel:
         actions: Sequence[Any] | Tensor | None = None,
         seed: int = 0,
         oracle: Oracle | None = None,
+        vectors: Sequence[Mapping[str, Tensor]] | None = None,
     ) -> WorldState:
         """The state after an observed beginning, views in time order.
 
         Every view is observed by the memory; the last ones become the core's context. actions[i] took views[i] to
         views[i + 1]; without them they are read off the cameras. `oracle` gives true depth of imagined frames.
+        vectors[i] came with views[i], of a core that has any (CoreConfig.vectors).
         Raises ValueError for views that do not fit the core, or depth='truth' or one of its variants without an
         oracle. For depth='shuffled' it is another scene's, and what the views carry is not looked at.
         """
@@ -141,6 +141,8 @@ class WorldModel:
             )
         for view in views:
             self._check(view)
+        if vectors is not None and len(vectors) != len(views):
+            raise ValueError(f"start: expected vectors for each of {len(views)} views; got {len(vectors)}.")
         context = self.core.begin(views[0].camera, seed, baseline=views[0].baseline)
         first = max(0, len(views) - max(self.core.config.window, self.memory.frames or 0))
         context = replace(context, steps=first, camera=views[max(0, first - 1)].camera)
@@ -163,7 +165,8 @@ class WorldModel:
                     if actions is None or i == 0
                     else action_vector(actions[i - 1])
                 )
-                context = self._remember(context, view, action)
+                told = None if vectors is None else vectors[i]
+                context = self._remember(context, view, action, vectors=told)
         last = views[-1]
         return WorldState(
             camera=last.camera,
@@ -178,9 +181,7 @@ class WorldModel:
         )
 
     @torch.no_grad()
-    def step(
-        self, state: WorldState, action: Any, *, camera: Camera | None = None
-    ) -> tuple[WorldState, Frame]:
+    def step(self, state: WorldState, action: Any, *, camera: Camera | None = None) -> tuple[WorldState, Frame]:
         """One action in, one frame out.
 
         action: a name, or a vector (forward m, right m, yaw rad, pitch rad). camera: the commanded camera, where it
@@ -194,7 +195,7 @@ class WorldModel:
             camera = replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
         recalled = self.memory.recall(state.memory, camera, state.baseline)
         clock.lap("render")
-        video = self.core.imagine(
+        video, vectors = self.core.imagine_all(
             state.context,
             recalled,
             camera,
@@ -206,7 +207,8 @@ class WorldModel:
         image, right = decode_eyes(self.core.codec, video)
         depth = to_depth(video) if self.core.config.rgbd else None
         view = View(image, camera, depth, right=right, baseline=None if right is None else state.baseline)
-        context = self._remember(state.context, view, action, video if self.core.config.factor > 1 else None)
+        latents = video if self.core.config.factor > 1 else None
+        context = self._remember(state.context, view, action, latents, vectors)
         clock.lap("denoise")
         if self.depth is not None and reads_truth(self.depth):
             # what is imagined is never taken for the simulator's
@@ -231,7 +233,7 @@ class WorldModel:
             clearance=clearance,
             scene=self.memory.scene(memory),
         )
-        return after, Frame(image, camera, right, clock.seconds, depth)
+        return after, Frame(image, camera, right, clock.seconds, depth, vectors)
 
     def _measure(
         self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
@@ -249,7 +251,12 @@ class WorldModel:
         return measured, (*views[:-1], measured)
 
     def _remember(
-        self, context: Context, view: View, action: Float[Tensor, "a"], latents: Tensor | None = None
+        self,
+        context: Context,
+        view: View,
+        action: Float[Tensor, "a"],
+        latents: Tensor | None = None,
+        vectors: Mapping[str, Tensor] | None = None,
     ) -> Context:
         """The context after a view; imagined latents are shown as they are, as encoding again would add errors."""
         cfg = self.core.config
@@ -262,6 +269,7 @@ class WorldModel:
             frame,
             view.camera,
             action,
+            vectors=vectors,
             window=self.memory.frames,
             context_noise=self.context_noise,
             guidance=self.guidance,
@@ -276,9 +284,7 @@ class WorldModel:
                 f"{view.width}x{view.height}. Use recon.resize_view(view, {width}, {height})."
             )
         if cfg.eyes == 2 and view.right is None:
-            raise ValueError(
-                "start: these weights are binocular and need View.right and View.baseline; got None."
-            )
+            raise ValueError("start: these weights are binocular and need View.right and View.baseline; got None.")
         if cfg.rgbd and view.depth is None:
             raise ValueError("start: these weights are rgb-d and need View.depth in metres; got None.")
 

@@ -139,9 +139,7 @@ def remembered_tokens(
     for frame in frames:
         height, width = frame.image.shape[:2]
         if height % side or width % side:
-            raise ValueError(
-                f"Remembered.image: expected sides that patch={side} divides; got {height}x{width}."
-            )
+            raise ValueError(f"Remembered.image: expected sides that patch={side} divides; got {height}x{width}.")
         if (frame.right is None) != (config.eyes == 1):
             raise ValueError(
                 f"Remembered.right: expected {config.eyes} eyes; got {'one' if frame.right is None else 2}."

@@ -36,6 +36,9 @@ class CoreConfig:
     infinitesimal one (Frans et al. 2024)."""
     action_dim: int = 4
     """Length of the action vector: forward m, right m, yaw rad, pitch rad."""
+    vectors: tuple[tuple[str, int], ...] = ()
+    """(name, size) of each vector that comes with a frame (proprioception, touch): a token of its own, imagined with
+    the frame and remembered with it. Values of about -1…1."""
     context_noise: float = 0.02
     """Flow time at which past frames are shown (against drift; GameNGen, Valevski et al. 2024)."""
 
@@ -49,6 +52,11 @@ class CoreConfig:
             raise ValueError(f"CoreConfig.factor: expected 1 (pixels) or more (latents); got {self.factor}.")
         if self.eyes not in (1, 2):
             raise ValueError(f"CoreConfig.eyes: expected 1 (rgb) or 2 (binocular); got {self.eyes}.")
+        names = [name for name, _ in self.vectors]
+        if len(set(names)) < len(names) or any(size < 1 for _, size in self.vectors):
+            raise ValueError(
+                f"CoreConfig.vectors: expected different names with sizes of at least 1; got {self.vectors}."
+            )
         if self.dim % self.heads or (self.dim // self.heads) % 8:
             raise ValueError(f"CoreConfig: expected dim / heads to be a multiple of 8; got {self.dim} / {self.heads}.")
 
@@ -78,6 +86,16 @@ class CoreConfig:
         return (self.eye_channels + 2) * self.eyes
 
     @property
+    def vector_size(self) -> int:
+        """Numbers of all vectors of a frame."""
+        return sum(size for _, size in self.vectors)
+
+    @property
+    def patches(self) -> int:
+        """Patches of one frame."""
+        return (self.height // self.patch) * (self.width // self.patch)
+
+    @property
     def tokens(self) -> int:
-        """Tokens of one frame: its patches and one action token."""
-        return (self.height // self.patch) * (self.width // self.patch) + 1
+        """Tokens of one frame: one for the action, one for each vector, and its patches."""
+        return 1 + len(self.vectors) + self.patches

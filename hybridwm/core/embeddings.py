@@ -97,9 +97,10 @@ def eye_motion(
 
 
 def rotary_angles(
-    steps: Int[Tensor, "*B F"], rows: int, columns: int, head_dim: int
+    steps: Int[Tensor, "*B F"], rows: int, columns: int, head_dim: int, corner: int = 1
 ) -> tuple[Float[Tensor, "*B F n h"], Float[Tensor, "*B F n h"]]:
-    """Cosine and sine of the rotary angles over (time, y, x); the action token sits at y = x = -1.
+    """Cosine and sine of the rotary angles over (time, y, x); the first `corner` tokens (the action's, the
+    vectors') sit at y = x = -1.
 
     Angles are taken in float64: at step 10,000 float32 would be off by 1e-3 rad.
     """
@@ -115,8 +116,8 @@ def rotary_angles(
         torch.arange(columns, dtype=torch.float64, device=device),
         indexing="ij",
     )
-    corner = torch.full((1,), -1.0, dtype=torch.float64, device=device)
-    y, x = torch.cat([corner, y.flatten()]), torch.cat([corner, x.flatten()])
+    outside = torch.full((corner,), -1.0, dtype=torch.float64, device=device)
+    y, x = torch.cat([outside, y.flatten()]), torch.cat([outside, x.flatten()])
     n = y.shape[0]
     t_angles = steps.double()[..., None, None] * time
     t_angles = t_angles.expand(*steps.shape, n, n_time)

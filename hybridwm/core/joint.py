@@ -13,8 +13,9 @@ from .clip import Conditions, Page, Sight
 from .codec import settled
 from .flow import mix
 from .network import VideoNetwork
-from .sampler import CONTEXT, noise, step_down
+from .sampler import step_down
 from .schedules import schedule_times
+from .vectors import pack, starting_noise, unpack
 
 
 def sample_jointly(
@@ -32,10 +33,10 @@ def sample_jointly(
     A copy of a finished frame is shown at the context noise, as pages are.
     """
     cfg, device = network.config, told[0].t.device
-    shape = (1, 1, *cfg.shape)
     count = len(told)
-    x = torch.cat([noise(seed, first_step + i, 0, shape) for i in range(count)], 1).to(device)
-    fixed = torch.cat([noise(seed, first_step + i, CONTEXT, shape) for i in range(count)], 1).to(device)
+    # frames with their vectors, packed
+    x = torch.cat([starting_noise(seed, first_step + i, cfg) for i in range(count)], 1).to(device)
+    fixed = torch.cat([starting_noise(seed, first_step + i, cfg, context=True) for i in range(count)], 1).to(device)
     whole = Conditions.joined(told)
     times = schedule_times(schedule, count, solver_steps).to(device)
     for now, after in zip(times[:-1], times[1:], strict=True):
@@ -48,12 +49,15 @@ def sample_jointly(
         t = now[None, targets]
         both = _copies_and_targets(whole, last, targets, t_copy, t, cfg.levels - 1)
         sight = _sight(len(pages), first, last, cfg.window, device)
-        clean = network(torch.cat([copies, x[:, targets]], 1), both, sight, pages, first=last).frames
-        stepped = step_down(x[:, targets], clean, t, after[None, targets])
+        frames, vectors = unpack(torch.cat([copies, x[:, targets]], 1), cfg.shape)
+        clean = network(frames, both, sight, pages, first=last, vectors=vectors)
+        stepped = step_down(x[:, targets], pack(clean.frames, clean.vectors), t, after[None, targets])
         # pages are written from settled frames, so copies of finished frames are too
         finished = (after[None, targets] == 0)[..., None, None, None]
-        x = torch.cat([x[:, :first], torch.where(finished, settled(stepped, cfg), stepped), x[:, last + 1 :]], 1)
-    return x[0]
+        frames, vectors = unpack(stepped, cfg.shape)
+        stepped = torch.where(finished, pack(settled(frames, cfg), vectors), stepped)
+        x = torch.cat([x[:, :first], stepped, x[:, last + 1 :]], 1)
+    return unpack(x, cfg.shape)[0][0]
 
 
 def _copies_and_targets(

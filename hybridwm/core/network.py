@@ -19,6 +19,7 @@ from .carry import TYPICAL, carry
 from .clip import Conditions, Page, RememberedTokens, Sight
 from .config import CoreConfig
 from .embeddings import RayEmbedding, TimeEmbedding, patchify, ray_map, rotary_angles, unpatchify
+from .vectors import VectorTokens
 
 # What is told of each pixel of each eye beside its colour: trust in the recalled render and in the carried frame.
 TRUSTS = 2
@@ -30,11 +31,12 @@ FURTHEST = 6.0
 
 class Prediction(NamedTuple):
     """frames: clean ones. carried: the frame before, of each eye, as it is taken to be seen now; inside: where it
-    shows anything."""
+    shows anything. vectors: clean ones, where the configuration has any."""
 
     frames: Float[Tensor, "B G C H W"]
     carried: Float[Tensor, "B G E c H W"]
     inside: Bool[Tensor, "B G E H W"]
+    vectors: Float[Tensor, "B G v"] | None = None
 
 
 class VideoNetwork(nn.Module):
@@ -52,7 +54,7 @@ class VideoNetwork(nn.Module):
         # noisy frame, recalled render, carried frame and where it shows anything
         self.embed_frame = nn.Linear((2 * config.channels + config.recall_channels + eyes) * pixels, dim)
         self.embed_rays = RayEmbedding(dim)
-        self.position = nn.Parameter(torch.randn(config.tokens - 1, dim) * 0.02)
+        self.position = nn.Parameter(torch.randn(config.patches, dim) * 0.02)
         self.embed_time = TimeEmbedding(dim)
         self.embed_previous_time = TimeEmbedding(dim)
         self.embed_level = nn.Embedding(config.levels, dim)
@@ -60,6 +62,7 @@ class VideoNetwork(nn.Module):
         self.embed_has_recall = nn.Embedding(2, dim)
         for embedding in (self.embed_level, self.embed_has_recall):
             nn.init.normal_(embedding.weight, std=0.02)
+        self.vectors = VectorTokens(config) if config.vectors else None
         self.embed_remembered = nn.Linear(config.channels * config.patch**2, dim)
         self.remembered_mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU("tanh"))
         self.remembered_out = nn.Linear(2 * dim, dim)
@@ -79,16 +82,18 @@ class VideoNetwork(nn.Module):
         pages: tuple[Page, ...] = (),
         *,
         first: int = 0,
+        vectors: Float[Tensor, "B F v"] | None = None,
     ) -> Prediction:
         """Clean frames, of those from `first` on. All look at each other and at the pages (the cache) as `sight` says
-        (default: causal within the window, and all of the pages)."""
+        (default: causal within the window, and all of the pages). vectors: the noisy ones beside the noisy frames."""
         cfg = self.config
         b, f = noisy.shape[:2]
         if sight is None:
             sight = Sight.causal(b, len(pages), f, max(cfg.window, len(pages)), noisy.device)
-        previous, shown, c, tokens = self._enter(noisy, conditions, sight, pages)
+        previous, shown, c, tokens = self._enter(noisy, conditions, sight, pages, vectors)
         x = self._blocks(tokens, c, conditions, sight, pages)
-        told, (rho, shift) = self._told(x[:, first:, 1:], c[:, first:])
+        x = self._modulated(x[:, first:], c[:, first:])
+        told, (rho, shift) = self._told(x[:, :, -cfg.patches :])
         colour, weights = told.split([cfg.eye_channels, TRUSTS], 3)
         # sharp, so that a pixel is taken from one place rather than averaged
         trust = torch.tanh(4 * weights)
@@ -101,21 +106,22 @@ class VideoNetwork(nn.Module):
         )
         inside = inside & shown[:, first:]
         out = colour + (trust[:, :, :, 1:] * inside[:, :, :, None]) * (carried - colour)
-        recalled, alpha = conditions.recall[:, first:].split(
-            [cfg.channels, cfg.recall_channels - cfg.channels], 2
-        )
+        recalled, alpha = conditions.recall[:, first:].split([cfg.channels, cfg.recall_channels - cfg.channels], 2)
         alpha = alpha[:, :, : cfg.eyes, None]
         out = out + trust[:, :, :, :1] * alpha * (recalled.unflatten(2, (cfg.eyes, cfg.eye_channels)) - out)
-        return Prediction(out.flatten(2, 3), carried, inside)
+        beside = None if self.vectors is None else self.vectors.told(x[:, :, 1 : -cfg.patches])
+        return Prediction(out.flatten(2, 3), carried, inside, beside)
+
+    def _modulated(self, tokens: Float[Tensor, "B F n d"], c: Float[Tensor, "B F d"]) -> Float[Tensor, "B F n d"]:
+        shift, scale = self.final_modulation(c)[:, :, None].chunk(2, -1)
+        return F.layer_norm(tokens, tokens.shape[-1:]) * (1 + scale) + shift
 
     def _told(
-        self, tokens: Float[Tensor, "B F n d"], c: Float[Tensor, "B F d"]
+        self, tokens: Float[Tensor, "B F n d"]
     ) -> tuple[Float[Tensor, "B F E o H W"], tuple[Float[Tensor, "B F E 1 H W"], Float[Tensor, "B F E 2 H W"]]]:
         """What is told of pixels, and of the parallax: in cells, and between them smoothly."""
         cfg = self.config
         b = tokens.shape[0]
-        shift, scale = self.final_modulation(c)[:, :, None].chunk(2, -1)
-        tokens = F.layer_norm(tokens, tokens.shape[-1:]) * (1 + scale) + shift
         pixels = unpatchify(self.head(tokens), cfg.patch, cfg.height, cfg.width)
         rows, columns = cfg.height // cfg.patch, cfg.width // cfg.patch
         cells = unpatchify(self.parallax(tokens), 2, 2 * rows, 2 * columns)
@@ -132,18 +138,19 @@ class VideoNetwork(nn.Module):
         *,
         t: float,
         step: int,
+        vectors: Float[Tensor, "B 1 v"] | None = None,
     ) -> Page:
         """The page of a frame that is shown at flow time t (which `conditions` tell too), after the given pages; the
         head is left out."""
         sight = Sight.causal(noisy.shape[0], len(pages), 1, len(pages), noisy.device)
-        _, _, c, tokens = self._enter(noisy, conditions, sight, pages)
+        _, _, c, tokens = self._enter(noisy, conditions, sight, pages, vectors)
         written: list[Written] = []
         self._blocks(tokens, c, conditions, sight, pages, written)
         keys, values = (torch.stack([layer[i][:, 0] for layer in written]) for i in (0, 1))
         return Page(keys, values, noisy[:, 0], t, step)
 
     def _enter(
-        self, noisy: Tensor, conditions: Conditions, sight: Sight, pages: tuple[Page, ...]
+        self, noisy: Tensor, conditions: Conditions, sight: Sight, pages: tuple[Page, ...], vectors: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The frame before each frame (of each eye), whether there is one, the modulation vector, the tokens."""
         cfg = self.config
@@ -170,7 +177,14 @@ class VideoNetwork(nn.Module):
         tokens = self.embed_frame(patchify(torch.cat([noisy, conditions.recall, hint], 2), cfg.patch))
         rays = ray_map(conditions.K, conditions.motion[:, :, 0], patch=cfg.patch, width=w, height=h)
         tokens = tokens + self.position + self.embed_rays(rays)
-        return previous, shown, c, torch.cat([action[:, :, None], tokens], 2)
+        first = [action[:, :, None]]
+        if self.vectors is not None:
+            if vectors is None:
+                raise ValueError(
+                    f"VideoNetwork: expected {cfg.vector_size} numbers of vectors beside frames; got None."
+                )
+            first.append(self.vectors.embedded(vectors))
+        return previous, shown, c, torch.cat([*first, tokens], 2)
 
     def _blocks(
         self,
@@ -183,7 +197,9 @@ class VideoNetwork(nn.Module):
     ) -> Tensor:
         """The tokens after the blocks. With a list to write into, stops when its last entry is written."""
         cfg = self.config
-        rotary = rotary_angles(conditions.steps, cfg.height // cfg.patch, cfg.width // cfg.patch, cfg.dim // cfg.heads)
+        rows, columns = cfg.height // cfg.patch, cfg.width // cfg.patch
+        corner = cfg.tokens - cfg.patches
+        rotary = rotary_angles(conditions.steps, rows, columns, cfg.dim // cfg.heads, corner)
         remembered = None if conditions.remembered is None else self._remembered(conditions.remembered)
         layers = len(self.blocks) // 2
         layer = 0

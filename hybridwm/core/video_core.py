@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,7 +21,8 @@ from .flow import mix
 from .guidance import History, HistoryGuidance
 from .joint import sample_jointly
 from .network import VideoNetwork
-from .sampler import CONTEXT, euler, level_of, noise
+from .sampler import euler, level_of
+from .vectors import by_name, from_names, pack, starting_noise, unpack
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,25 @@ class VideoCore(nn.Module):
         shortcut: bool = True,
         guidance: HistoryGuidance | None = None,
     ) -> Float[Tensor, "C H W"]:
-        """The next frame, -1…1. Equal seeds and steps start from equal noise in every arm.
+        """The next frame, -1…1, as `imagine_all` has it, without what comes with it."""
+        frame, _ = self.imagine_all(
+            context, recalled, camera, action, solver_steps=solver_steps, shortcut=shortcut, guidance=guidance
+        )
+        return frame
+
+    @torch.no_grad()
+    def imagine_all(
+        self,
+        context: Context,
+        recalled: Recalled,
+        camera: Camera,
+        action: Float[Tensor, "a"],
+        *,
+        solver_steps: int = 1,
+        shortcut: bool = True,
+        guidance: HistoryGuidance | None = None,
+    ) -> tuple[Float[Tensor, "C H W"], dict[str, Tensor]]:
+        """The next frame, -1…1, and its vectors by name. Equal seeds and steps start from equal noise in every arm.
 
         shortcut: take steps of the size that was trained for (where solver_steps is 1, 2, 4, …); without, the flow's
         own velocity: one step then gives the average of all frames that may come. guidance: needs a context that was
@@ -80,7 +99,7 @@ class VideoCore(nn.Module):
         """
         cfg = self.config
         guidance = guidance or HistoryGuidance()
-        start = noise(context.seed, context.steps, 0, (1, 1, *cfg.shape)).to(action.device)
+        start = starting_noise(context.seed, context.steps, cfg).to(action.device)
         level = level_of(solver_steps, cfg.levels) if shortcut else cfg.levels - 1
         told = self.conditions(context, camera, action, recalled, level=level)
         told_of = [(history.weight, context.seen_by(history)) for history in guidance.used]
@@ -88,12 +107,17 @@ class VideoCore(nn.Module):
             told_of.append((guidance.rest, ()))
 
         def denoise(noisy: Tensor, t: Tensor) -> Tensor:
-            clean = [(w, self.network(noisy, replace(told, t=t), pages=pages).frames) for w, pages in told_of]
+            frames, vectors = unpack(noisy, cfg.shape)
+            clean = []
+            for w, pages in told_of:
+                predicted = self.network(frames, replace(told, t=t), pages=pages, vectors=vectors)
+                clean.append((w, pack(predicted.frames, predicted.vectors)))
             if len(clean) == 1:  # of weight 1
                 return clean[0][1]
             return sum((w * frame for w, frame in clean), torch.zeros_like(noisy))
 
-        return euler(denoise, start, solver_steps)[0, 0]
+        frames, vectors = unpack(euler(denoise, start, solver_steps), cfg.shape)
+        return frames[0, 0], by_name(None if vectors is None else vectors[0, 0], cfg)
 
     @torch.no_grad()
     def remember(
@@ -103,6 +127,7 @@ class VideoCore(nn.Module):
         camera: Camera,
         action: Float[Tensor, "a"],
         *,
+        vectors: Mapping[str, Tensor] | None = None,
         window: int | None = None,
         context_noise: float | None = None,
         guidance: HistoryGuidance | None = None,
@@ -110,10 +135,12 @@ class VideoCore(nn.Module):
         """The context after a frame: its page is written once, at the context noise level, and the oldest goes.
 
         Pages hold no recalled render, so they depend on frames, actions and cameras alone, whatever the memory.
-        context_noise: the flow time at which the frame is shown; training has seen all of them, small ones most.
+        vectors: what came with the frame, of a core that has any. context_noise: the flow time at which the frame is
+        shown; training has seen all of them, small ones most.
         """
         cfg = self.config
-        fixed = noise(context.seed, context.steps, CONTEXT, (1, 1, *frame.shape)).to(frame.device)
+        fixed = starting_noise(context.seed, context.steps, cfg, context=True).to(frame.device)
+        clean = pack(frame[None, None], from_names(vectors, cfg))
         told = self.conditions(context, camera, action, Recalled(), level=cfg.levels - 1)
         window = cfg.window if window is None else window
 
@@ -121,8 +148,8 @@ class VideoCore(nn.Module):
             if not window:
                 return ()
             t = frame.new_full((1, 1), level)
-            noisy = mix(frame[None, None], fixed, t)
-            page = self.network.write(noisy, replace(told, t=t), pages, t=level, step=context.steps)
+            noisy, beside = unpack(mix(clean, fixed, t), cfg.shape)
+            page = self.network.write(noisy, replace(told, t=t), pages, t=level, step=context.steps, vectors=beside)
             return (*pages, page)[-window:]
 
         own = cfg.context_noise if context_noise is None else context_noise
@@ -150,7 +177,8 @@ class VideoCore(nn.Module):
     ) -> Float[Tensor, "F C H W"]:
         """F frames after the context, -1…1 in 256 levels, by one of the schedules of diffusion forcing.
 
-        recalled: what memory knows from each camera now. Its remembered frames must be the same for all.
+        recalled: what memory knows from each camera now. Its remembered frames must be the same for all. Vectors are
+        imagined with the frames, and left out.
         """
         if not len(cameras) == len(actions) == len(recalled):
             raise ValueError(

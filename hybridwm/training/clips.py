@@ -17,6 +17,7 @@ from .config import TrainConfig
 from .episodes import Episodes
 from .recall import Sources, corrupt, splat
 from .remembering import remembered_tokens
+from .vectors import ClipVectors
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Batch:
     sight: Sight
     clean: Float[Tensor, "B F C H W"]
     shortcut: Bool[Tensor, "B"]
+    vectors: ClipVectors | None = None
 
     @property
     def t(self) -> Float[Tensor, "B F"]:
@@ -53,13 +55,17 @@ class Batch:
             Sight(self.sight.frames, self.sight.visible[clips]),
             self.clean[clips],
             self.shortcut[clips],
+            None if self.vectors is None else self.vectors.take(clips),
         )
 
-    def showing(self, frames: Float[Tensor, "B F C H W"]) -> Batch:
-        """With other frames as context, at the same noise."""
+    def showing(self, frames: Float[Tensor, "B F C H W"], vectors: Float[Tensor, "B F v"] | None = None) -> Batch:
+        """With other frames (and vectors) as context, at the same noise."""
         f = self.clean.shape[1]
         context = flow.mix(frames, self.noise[:, :f], self.conditions.t[:, :f])
-        return replace(self, noisy=torch.cat([context, self.noisy[:, f:]], 1))
+        beside = self.vectors
+        if beside is not None and vectors is not None:
+            beside = beside.showing(vectors, self.conditions.t[:, :f])
+        return replace(self, noisy=torch.cat([context, self.noisy[:, f:]], 1), vectors=beside)
 
 
 def step_generator(seed: int, step: int, device: torch.device, unit: int = 0) -> torch.Generator:
@@ -182,6 +188,7 @@ def make_batch(
     noise = torch.randn((b, 2 * f, *clean.shape[2:]), generator=generator, device=device)
     times = torch.cat([t_context, t_target], 1)
     twice = torch.cat([clean, clean], 1)
+    told = episodes.vectors(walk, frames, core)
     remembered = None
     if remembering:
         remembered = remembered_tokens(episodes, walk, frames, core, rig, generator)
@@ -203,6 +210,7 @@ def make_batch(
         sight=sights(b, f, window, core.window, device),
         clean=clean,
         shortcut=shortcut,
+        vectors=None if told is None else ClipVectors.noised(told, times, generator),
     )
 
 

@@ -94,6 +94,8 @@ class TrainConfig:
     """At most this many steps of its own does such a context go on for."""
     parallax: float = 0.5
     """Weight of the carried frame's own error in the loss."""
+    vectors: float = 0.1
+    """Weight in the loss of what comes with frames (CoreConfig.vectors: odometry of 4 numbers, clearance of 1)."""
     context: Literal["noisy", "clean", "dropped", "shared"] = "noisy"
     """How noisy past frames are shown: each at its own level; or, for controls, clean (teacher forcing), clean or pure
     noise (binary dropout), or at the level of the frame to be denoised, one for the whole clip."""

@@ -23,6 +23,7 @@ from ..worlds.rooms.rig import RoomsRig
 from ..worlds.rooms.walkers import walk
 from .config import EpisodesConfig
 from .latents import Latents, latents_of
+from .vectors import clearance, odometry
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class Episodes:
     def __len__(self) -> int:
         return self.rgb.shape[0]
 
-    def video(
-        self, walk: Int[Tensor, "B"], frames: Int[Tensor, "B F"], core: CoreConfig
-    ) -> Float[Tensor, "B F C H W"]:
+    def video(self, walk: Int[Tensor, "B"], frames: Int[Tensor, "B F"], core: CoreConfig) -> Float[Tensor, "B F C H W"]:
         """Frames of some walks as the core reads them, -1…1; an rgb-d core's with the left eye's depth."""
         if self.latents is not None:
             return self.latents.frames[walk[:, None], frames].flatten(2, 3).float()
@@ -48,6 +47,16 @@ class Episodes:
         if not core.rgbd:
             return colours
         return torch.cat([colours, depth_channel(self.depth[walk[:, None], frames].float())[:, :, None]], 2)
+
+    def vectors(
+        self, walk: Int[Tensor, "B"], frames: Int[Tensor, "B F"], core: CoreConfig
+    ) -> Float[Tensor, "B F v"] | None:
+        """What these frames tell beside their images, in the order of the core's vectors; None where it has none."""
+        if not core.vectors:
+            return None
+        index = (walk[:, None], frames)
+        told = {"odometry": odometry(self.actions[index]), "clearance": clearance(self.depth[index].float())}
+        return torch.cat([told[name] for name, _ in core.vectors], -1)
 
     def to(self, device: torch.device) -> Episodes:
         latents = None if self.latents is None else self.latents.to(device)

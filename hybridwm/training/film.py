@@ -12,6 +12,7 @@ from render.images import write_png
 
 from ..core.codec import decode_eyes, encode_eyes, settled
 from ..core.conditioning import Recalled
+from ..core.vectors import by_name
 from ..core.video_core import VideoCore
 from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
@@ -52,10 +53,12 @@ def rollout(
     for k in range(start):
         depth = walks.depth[i, k].float() if core.config.rgbd else None
         video = encode_eyes(core.codec, images[k, 0], images[k, 1] if core.config.eyes == 2 else None, depth)
-        context = core.remember(context, video, cameras[k], walks.actions[i, k])
+        told = walks.vectors(torch.tensor([i]), torch.tensor([[k]]), core.config)
+        vectors = None if told is None else by_name(told[0, 0], core.config)
+        context = core.remember(context, video, cameras[k], walks.actions[i, k], vectors=vectors)
     made = []
     for k in range(start, min(start + frames, len(cameras))):
-        video = core.imagine(context, Recalled(), cameras[k], walks.actions[i, k])
-        context = core.remember(context, settled(video, core.config), cameras[k], walks.actions[i, k])
+        video, vectors = core.imagine_all(context, Recalled(), cameras[k], walks.actions[i, k])
+        context = core.remember(context, settled(video, core.config), cameras[k], walks.actions[i, k], vectors=vectors)
         made.append(decode_eyes(core.codec, video)[0])
     return images[start - 1 : start + len(made), 0], torch.stack(made)

@@ -10,18 +10,21 @@ from torch import Tensor, nn
 
 from ..core import flow
 from ..core.codec import settled
+from ..core.vectors import pack, unpack
 from .clips import Batch
 from .config import TrainConfig
 
 
 @torch.no_grad()
-def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B F C H W"]:
-    """The clean frames to predict: true ones, and in the shortcut clips what two steps of half the size lead to."""
+def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B F c h w"]:
+    """The clean frames to predict (packed with their vectors): true ones, and in the shortcut clips what two steps of
+    half the size lead to."""
     clips = batch.shortcut.nonzero()[:, 0]
+    target = pack(batch.clean, None if batch.vectors is None else batch.vectors.clean)
     if not len(clips):
-        return batch.clean
+        return target
     some = batch.take(clips)
-    f = batch.clean.shape[1]
+    f, beside = batch.clean.shape[1], some.vectors
 
     def denoise(noisy: Tensor, t: Tensor, level: Tensor) -> Tensor:
         told = replace(
@@ -29,10 +32,16 @@ def with_shortcut_targets(network: nn.Module, batch: Batch) -> Float[Tensor, "B 
             t=torch.cat([some.conditions.t[:, :f], t], 1),
             level=torch.cat([some.conditions.level[:, :f], level], 1),
         )
-        return network(torch.cat([some.noisy[:, :f], noisy], 1), told, some.sight, first=f).frames
+        frames, vectors = unpack(noisy, batch.clean.shape[2:])
+        if beside is not None and vectors is not None:
+            vectors = torch.cat([beside.noisy[:, :f], vectors], 1)
+        frames = torch.cat([some.noisy[:, :f], frames], 1)
+        predicted = network(frames, told, some.sight, first=f, vectors=vectors)
+        return pack(predicted.frames, predicted.vectors)
 
-    target = batch.clean.clone()
-    target[clips] = flow.shortcut_target(denoise, some.noisy[:, f:], some.t, some.conditions.level[:, f:])
+    start = pack(some.noisy[:, f:], None if beside is None else beside.noisy[:, f:])
+    target = target.clone()
+    target[clips] = flow.shortcut_target(denoise, start, some.t, some.conditions.level[:, f:])
     return target
 
 
@@ -57,6 +66,9 @@ def with_own_rollouts(network: nn.Module, batch: Batch, config: TrainConfig, gen
     shown = batch
     for _ in range(1 + int(rounds * config.own_steps)):
         start = torch.cat([shown.noisy[:, :f], batch.noise[:, f:]], 1)
-        own = network(start, told, batch.sight, first=f).frames
-        shown = batch.showing(settled(own, config.core))
+        vectors = None
+        if shown.vectors is not None:
+            vectors = torch.cat([shown.vectors.noisy[:, :f], shown.vectors.noise[:, f:]], 1)
+        own = network(start, told, batch.sight, first=f, vectors=vectors)
+        shown = batch.showing(settled(own.frames, config.core), own.vectors)
     return shown

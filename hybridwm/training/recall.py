@@ -30,9 +30,7 @@ class Sources:
     w2c: Float[Tensor, "B S 4 4"]
 
 
-def _blocks(
-    shape: torch.Size, cell: int, share: float, generator: torch.Generator
-) -> Bool[Tensor, "B S H W"]:
+def _blocks(shape: torch.Size, cell: int, share: float, generator: torch.Generator) -> Bool[Tensor, "B S H W"]:
     """Random cell-sized blocks that cover about `share` of each frame."""
     b, s, h, w = shape
     coarse = torch.rand(b * s, 1, -(-h // cell), -(-w // cell), generator=generator, device=generator.device)
@@ -40,9 +38,7 @@ def _blocks(
     return mask.view(b, s, h, w) > 0
 
 
-def corrupt(
-    sources: Sources, config: RecallConfig, focal_baseline: float, generator: torch.Generator
-) -> Sources:
+def corrupt(sources: Sources, config: RecallConfig, focal_baseline: float, generator: torch.Generator) -> Sources:
     """Stereo-like depth errors (noise in disparity, floaters, holes); imagined frames also blurred and off-colour."""
     device, depth = generator.device, sources.depth
     b, s = depth.shape[:2]
@@ -55,9 +51,7 @@ def corrupt(
 
     disparity = focal_baseline / depth.clamp(min=1e-3)
     # matching errors are shared by neighbouring pixels: half of the variance is smooth
-    smooth = F.interpolate(
-        normal(b * s, 1, *(x // 4 for x in depth.shape[2:])), scale_factor=4.0, mode="bilinear"
-    )
+    smooth = F.interpolate(normal(b * s, 1, *(x // 4 for x in depth.shape[2:])), scale_factor=4.0, mode="bilinear")
     error = 0.4 * normal(*depth.shape) + 0.9 * smooth.view(depth.shape)
     # how good stereo is differs from scene to scene
     sigma = config.disparity_noise * 2 * uniform(b, 1, 1, 1)
@@ -101,9 +95,7 @@ def splat(
     b, s, h, w = sources.depth.shape
     f, e = w2c.shape[1:3]
     device = w2c.device
-    v, u = torch.meshgrid(
-        torch.arange(h, device=device) + 0.5, torch.arange(w, device=device) + 0.5, indexing="ij"
-    )
+    v, u = torch.meshgrid(torch.arange(h, device=device) + 0.5, torch.arange(w, device=device) + 0.5, indexing="ij")
     rays = torch.stack([u, v, torch.ones_like(u)], -1) @ torch.linalg.inv(K).T
     in_source = rays * sources.depth[..., None]
     # target_from_source = target_from_world @ world_from_source

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..core import flow
 from ..core.codec import codec_for
 from ..core.network import VideoNetwork
+from ..core.vectors import unpack
 from ..weights.store import load_weights, save_weights
 from ..worlds.rooms.rig import RoomsRig
 from .clips import make_batch, step_generator
@@ -25,6 +26,7 @@ from .parallax import parallax_loss
 from .placement import placement_of
 from .remembering import remembers
 from .validate import validate
+from .vectors import check_told, vector_loss
 
 
 def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
@@ -35,9 +37,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     """
     if config.core.rgbd and config.core.eyes != 1:
         raise ValueError(
-            "TrainConfig.core: expected one eye with 4 channels (rgb-d), as walks keep the left eye's depth alone; got 2 "
-            "eyes. Set eyes to 1, or eye_channels to 3."
+            "TrainConfig.core: expected one eye with 4 channels (rgb-d), as walks keep the left eye's depth alone; got "
+            "2 eyes. Set eyes to 1, or eye_channels to 3."
         )
+    check_told(config.core)
     device = ranks.device or device_of(config.device)
     placement = placement_of(config, ranks, device)
     if config.threads:
@@ -65,11 +68,16 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
         generator = step_generator(config.seed, step, device, unit)
         batch = make_batch(walks, unit_config, rig, generator, remembering=remembers(config, step))
         batch = with_own_rollouts(model, batch, config, generator)
-        target = with_shortcut_targets(model, batch)
-        predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip)
+        target, told = unpack(with_shortcut_targets(model, batch), batch.clean.shape[2:])
+        beside = None if batch.vectors is None else batch.vectors.noisy
+        predicted = model(batch.noisy, batch.conditions, batch.sight, first=config.clip, vectors=beside)
         loss, error = flow.loss(predicted.frames, target, batch.t)
         parallax = parallax_loss(predicted, batch, rgbd=config.core.rgbd)
-        return loss + config.parallax * parallax, {"error": error.mean().item(), "parallax": parallax.item()}
+        loss, shown = loss + config.parallax * parallax, {"error": error.mean().item(), "parallax": parallax.item()}
+        if told is None:
+            return loss, shown
+        felt, error = vector_loss(predicted.vectors, told, batch.t)
+        return loss + config.vectors * felt, {**shown, "vectors": error.mean().item()}
 
     def scores(average: dict[str, Tensor]) -> dict[str, float]:
         return validate(network, average, held_out, config, rig)

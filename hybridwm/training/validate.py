@@ -53,7 +53,8 @@ def validate(
         sums["copy"] += _mse(before[:, :, colours], true[:, :, colours])
         sums["warp"] += _mse(shown[:, late, colours], true[:, :, colours])
         for name, told in (("video", blind), ("grounded", batch.conditions)):
-            predicted = network(batch.noisy, told, batch.sight, first=f).frames
+            beside = None if batch.vectors is None else batch.vectors.noisy
+            predicted = network(batch.noisy, told, batch.sight, first=f, vectors=beside).frames
             predicted = (predicted if config.core.factor > 1 else predicted.clamp(-1, 1))[:, late]
             sums[name] += _mse(predicted[:, :, colours], true[:, :, colours])
             if config.core.rgbd and name == "grounded":

@@ -5,8 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hybridwm.core.conditioning import Recalled, Remembered, depth_channel, quantise, to_depth, to_images, to_video
-from hybridwm.core.conditioning import recall_tensor, remembered_tokens
+from hybridwm.core.conditioning import (
+    Recalled,
+    Remembered,
+    depth_channel,
+    quantise,
+    recall_tensor,
+    remembered_tokens,
+    to_depth,
+    to_images,
+    to_video,
+)
 from hybridwm.core.config import CoreConfig
 from hybridwm.memory import make_memory
 from hybridwm.state_file import load_state, save_state
