@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .clip import Sight
 from .config import CoreConfig
 from .embeddings import rotate
+from .eyes import RowAttention
 
 Written = tuple[Tensor, Tensor]
 """Keys and values of a clip's frames, [B, F, heads, n, head_dim] each."""
@@ -79,6 +80,7 @@ class Block(nn.Module):
         dim = config.dim
         self.attention = Attention(dim, config.heads)
         self.recollection = RecollectionAttention(dim, config.heads) if temporal else None
+        self.cross_eye = RowAttention(config) if config.cross_eye == "rows" else None
         self.mlp = nn.Sequential(
             nn.Linear(dim, config.mlp_ratio * dim), nn.GELU("tanh"), nn.Linear(config.mlp_ratio * dim, dim)
         )
@@ -113,7 +115,9 @@ class Block(nn.Module):
         if self.temporal and write_only:
             return x, (k, v)
         y = self._past(q, k, v, sight, past) if self.temporal else self.attention.attend(q, k, v)
-        x = x + gate * y
+        # beside the block's own attention, so that in one block an eye tells the other of its rows and no more
+        across = 0 if self.cross_eye is None else self.cross_eye(x, c)
+        x = x + gate * y + across
         x = x + gate2 * self.mlp(F.layer_norm(x, dim) * (1 + scale2) + shift2)
         return x, (k, v) if self.temporal else None
 

@@ -14,8 +14,8 @@ from torch import Tensor
 class Page:
     """One past frame as later ones see it: keys and values, written once, shared by forks, and the frame as shown.
 
-    keys, values: [L, B, heads, n, head_dim], L temporal layers. frame: the noisy frame that the page was written
-    from; t: its flow time. step: the frame's place in time.
+    keys, values: [L, B, heads, n, head_dim], L temporal layers; where eyes have their own tokens, the left
+    eye's first. frame: the noisy frame that the page was written from; t: its flow time. step: its place in time.
     """
 
     keys: Float[Tensor, "L B h n d"]

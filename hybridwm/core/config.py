@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class CoreConfig:
     """1: rgb. 2: binocular rgb, both eyes generated together."""
     eye_channels: int = 3
     """Channels of each eye's frame: 3 for rgb, 4 for rgb-d."""
+    cross_eye: Literal["channels", "rows"] = "channels"
+    """How two eyes are brought together. channels: a token carries the patch of both. rows: each eye has its own
+    tokens, and those of one row of both eyes look at each other in every block; twice the tokens."""
     factor: int = 1
     """Image pixels along each side of a frame's pixel: 1 for pixels; for latents what their codec makes smaller."""
     patch: int = 8
@@ -52,6 +56,8 @@ class CoreConfig:
             raise ValueError(f"CoreConfig.factor: expected 1 (pixels) or more (latents); got {self.factor}.")
         if self.eyes not in (1, 2):
             raise ValueError(f"CoreConfig.eyes: expected 1 (rgb) or 2 (binocular); got {self.eyes}.")
+        if self.cross_eye == "rows" and self.eyes != 2:
+            raise ValueError("CoreConfig.cross_eye: expected 'channels' for one eye; got 'rows'. Set eyes to 2.")
         names = [name for name, _ in self.vectors]
         if len(set(names)) < len(names) or any(size < 1 for _, size in self.vectors):
             raise ValueError(
@@ -86,6 +92,11 @@ class CoreConfig:
         return (self.eye_channels + 2) * self.eyes
 
     @property
+    def folds(self) -> int:
+        """Sets of tokens of one frame: one for each eye, or one for all."""
+        return self.eyes if self.cross_eye == "rows" else 1
+
+    @property
     def vector_size(self) -> int:
         """Numbers of all vectors of a frame."""
         return sum(size for _, size in self.vectors)
@@ -97,5 +108,5 @@ class CoreConfig:
 
     @property
     def tokens(self) -> int:
-        """Tokens of one frame: one for the action, one for each vector, and its patches."""
+        """Tokens of one frame (with cross_eye "rows", of an eye): the action's, each vector's, and the patches."""
         return 1 + len(self.vectors) + self.patches

@@ -19,6 +19,7 @@ from .carry import TYPICAL, carry
 from .clip import Conditions, Page, RememberedTokens, Sight
 from .config import CoreConfig
 from .embeddings import RayEmbedding, TimeEmbedding, patchify, ray_map, rotary_angles, unpatchify
+from .eyes import fold, from_page, to_page, told_to_both, unfold
 from .vectors import VectorTokens
 
 # What is told of each pixel of each eye beside its colour: trust in the recalled render and in the carried frame.
@@ -49,10 +50,10 @@ class VideoNetwork(nn.Module):
     def __init__(self, config: CoreConfig) -> None:
         super().__init__()
         self.config = config
-        eyes, dim = config.eyes, config.dim
+        eyes, dim, folds = config.eyes, config.dim, config.folds
         pixels = config.patch**2
         # noisy frame, recalled render, carried frame and where it shows anything
-        self.embed_frame = nn.Linear((2 * config.channels + config.recall_channels + eyes) * pixels, dim)
+        self.embed_frame = nn.Linear((2 * config.channels + config.recall_channels + eyes) // folds * pixels, dim)
         self.embed_rays = RayEmbedding(dim)
         self.position = nn.Parameter(torch.randn(config.patches, dim) * 0.02)
         self.embed_time = TimeEmbedding(dim)
@@ -62,14 +63,15 @@ class VideoNetwork(nn.Module):
         self.embed_has_recall = nn.Embedding(2, dim)
         for embedding in (self.embed_level, self.embed_has_recall):
             nn.init.normal_(embedding.weight, std=0.02)
+        self.eye = nn.Parameter(torch.randn(folds, 1, 1, dim) * 0.02) if folds > 1 else None
         self.vectors = VectorTokens(config) if config.vectors else None
         self.embed_remembered = nn.Linear(config.channels * config.patch**2, dim)
         self.remembered_mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU("tanh"))
         self.remembered_out = nn.Linear(2 * dim, dim)
         self.blocks = nn.ModuleList(Block(config, temporal=i % 2 == 1) for i in range(config.depth))
         self.final_modulation = nn.Linear(dim, 2 * dim)
-        self.head = nn.Linear(dim, (config.channels + TRUSTS * eyes) * pixels)
-        self.parallax = nn.Linear(dim, PARALLAX * eyes * 4)
+        self.head = nn.Linear(dim, (config.channels + TRUSTS * eyes) // folds * pixels)
+        self.parallax = nn.Linear(dim, PARALLAX * eyes // folds * 4)
         for layer in (self.final_modulation, self.head, self.parallax):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -108,8 +110,10 @@ class VideoNetwork(nn.Module):
         out = colour + (trust[:, :, :, 1:] * inside[:, :, :, None]) * (carried - colour)
         recalled, alpha = conditions.recall[:, first:].split([cfg.channels, cfg.recall_channels - cfg.channels], 2)
         alpha = alpha[:, :, : cfg.eyes, None]
-        out = out + trust[:, :, :, :1] * alpha * (recalled.unflatten(2, (cfg.eyes, cfg.eye_channels)) - out)
+        out = out + trust[:, :, :, :1] * alpha * (_by_eye(recalled, cfg) - out)
         beside = None if self.vectors is None else self.vectors.told(x[:, :, 1 : -cfg.patches])
+        if beside is not None and cfg.folds > 1:
+            beside = unfold(beside).mean(2)
         return Prediction(out.flatten(2, 3), carried, inside, beside)
 
     def _modulated(self, tokens: Float[Tensor, "B F n d"], c: Float[Tensor, "B F d"]) -> Float[Tensor, "B F n d"]:
@@ -117,7 +121,7 @@ class VideoNetwork(nn.Module):
         return F.layer_norm(tokens, tokens.shape[-1:]) * (1 + scale) + shift
 
     def _told(
-        self, tokens: Float[Tensor, "B F n d"]
+        self, tokens: Float[Tensor, "_B F n d"]
     ) -> tuple[Float[Tensor, "B F E o H W"], tuple[Float[Tensor, "B F E 1 H W"], Float[Tensor, "B F E 2 H W"]]]:
         """What is told of pixels, and of the parallax: in cells, and between them smoothly."""
         cfg = self.config
@@ -126,9 +130,13 @@ class VideoNetwork(nn.Module):
         rows, columns = cfg.height // cfg.patch, cfg.width // cfg.patch
         cells = unpatchify(self.parallax(tokens), 2, 2 * rows, 2 * columns)
         smooth = F.interpolate(cells.flatten(0, 1), (cfg.height, cfg.width), mode="bilinear")
-        parallax = smooth.unflatten(0, (b, -1)).unflatten(2, (cfg.eyes, PARALLAX))
+        parallax = smooth.unflatten(0, (b, -1))
+        if cfg.folds > 1:
+            pixels, parallax = unfold(pixels), unfold(parallax)
+        else:
+            pixels, parallax = (each.unflatten(2, (cfg.eyes, -1)) for each in (pixels, parallax))
         rho, away = parallax.split([1, 2], 3)
-        return pixels.unflatten(2, (cfg.eyes, cfg.eye_channels + TRUSTS)), (rho, away)
+        return pixels, (rho, away)
 
     def write(
         self,
@@ -147,6 +155,8 @@ class VideoNetwork(nn.Module):
         written: list[Written] = []
         self._blocks(tokens, c, conditions, sight, pages, written)
         keys, values = (torch.stack([layer[i][:, 0] for layer in written]) for i in (0, 1))
+        if self.config.folds > 1:
+            keys, values = to_page(keys), to_page(values)
         return Page(keys, values, noisy[:, 0], t, step)
 
     def _enter(
@@ -160,23 +170,31 @@ class VideoNetwork(nn.Module):
         has = sight.has_previous(b)
         before = sight.frames[:, max(sight.frames.shape[1] - 2, 0)]
         previous, t_previous = frames[:, before], torch.where(has, times[:, before], 1.0)
-        previous = previous.unflatten(2, (cfg.eyes, cfg.eye_channels))
+        previous = _by_eye(previous, cfg)
         shown = has[:, :, None, None, None]
         K = _each_eye(conditions.K, cfg.eyes)
         h, w = noisy.shape[-2:]
         typical = noisy.new_full((*previous.shape[:3], h, w), TYPICAL)
         carried, inside = carry(previous, K, conditions.motion, typical)
         known = (inside & shown)[:, :, :, None].to(noisy.dtype)
-        hint = torch.cat([carried * known, known], 3).flatten(2, 3)
+        hint = torch.cat([carried * known, known], 3)
 
         # metres and radians of one step are small numbers: bring them near one
         action = self.embed_action(4 * conditions.actions)
         c = self.embed_time(conditions.t) + self.embed_previous_time(t_previous) + action
         c = c + self.embed_level(conditions.level) + self.embed_has_recall(conditions.has_recall.long())
         c = F.silu(c)
-        tokens = self.embed_frame(patchify(torch.cat([noisy, conditions.recall, hint], 2), cfg.patch))
-        rays = ray_map(conditions.K, conditions.motion[:, :, 0], patch=cfg.patch, width=w, height=h)
-        tokens = tokens + self.position + self.embed_rays(rays)
+        if self.eye is None:
+            planes = torch.cat([noisy, conditions.recall, hint.flatten(2, 3)], 2)
+            rays = ray_map(conditions.K, conditions.motion[:, :, 0], patch=cfg.patch, width=w, height=h)
+        else:
+            planes = fold(torch.cat([_by_eye(noisy, cfg), _recall_by_eye(conditions.recall, cfg), hint], 3))
+            rays = fold(ray_map(K, conditions.motion, patch=cfg.patch, width=w, height=h))
+            c, action = (told.repeat_interleave(cfg.folds, 0) for told in (c, action))
+            vectors = None if vectors is None else vectors.repeat_interleave(cfg.folds, 0)
+        tokens = self.embed_frame(patchify(planes, cfg.patch)) + self.position + self.embed_rays(rays)
+        if self.eye is not None:
+            tokens = tokens + self.eye.repeat(b, 1, 1, 1)
         first = [action[:, :, None]]
         if self.vectors is not None:
             if vectors is None:
@@ -199,8 +217,13 @@ class VideoNetwork(nn.Module):
         cfg = self.config
         rows, columns = cfg.height // cfg.patch, cfg.width // cfg.patch
         corner = cfg.tokens - cfg.patches
-        rotary = rotary_angles(conditions.steps, rows, columns, cfg.dim // cfg.heads, corner)
+        cos, sin = rotary_angles(conditions.steps, rows, columns, cfg.dim // cfg.heads, corner)
         remembered = None if conditions.remembered is None else self._remembered(conditions.remembered)
+        if cfg.folds > 1:
+            sight = told_to_both(sight)
+            cos, sin = (angle.repeat_interleave(cfg.folds, 0) for angle in (cos, sin))
+            if remembered is not None:
+                remembered = tuple(part.repeat_interleave(cfg.folds, 0) for part in remembered)
         layers = len(self.blocks) // 2
         layer = 0
         for block in self.blocks:
@@ -210,8 +233,10 @@ class VideoNetwork(nn.Module):
                     torch.stack([page.keys[layer] for page in pages], 1),
                     torch.stack([page.values[layer] for page in pages], 1),
                 )
+                if cfg.folds > 1:
+                    past = from_page(past[0]), from_page(past[1])
             last = written is not None and block.temporal and layer == layers - 1
-            x, wrote = block(x, c, rotary, sight, past, remembered, write_only=last)
+            x, wrote = block(x, c, (cos, sin), sight, past, remembered, write_only=last)
             if wrote is not None:
                 layer += 1
                 if written is not None:
@@ -223,6 +248,16 @@ class VideoNetwork(nn.Module):
     def _remembered(self, told: RememberedTokens) -> tuple[Tensor, Tensor]:
         tokens = self.embed_remembered(told.patches)[:, None] + self.embed_rays(told.rays)
         return tokens + self.remembered_out(self.remembered_mlp(tokens)), told.visible
+
+
+def _by_eye(frames: Float[Tensor, "B F C H W"], config: CoreConfig) -> Float[Tensor, "B F E c H W"]:
+    return frames.unflatten(2, (config.eyes, config.eye_channels))
+
+
+def _recall_by_eye(recall: Float[Tensor, "B F r H W"], config: CoreConfig) -> Float[Tensor, "B F E s H W"]:
+    frames, told = recall.split([config.channels, config.recall_channels - config.channels], 2)
+    # alpha of each eye, then the observed share of each
+    return torch.cat([_by_eye(frames, config), told.unflatten(2, (-1, config.eyes)).transpose(2, 3)], 3)
 
 
 def _each_eye(K: Float[Tensor, "B F 3 3"], eyes: int) -> Float[Tensor, "B F E 3 3"]:
