@@ -23,8 +23,9 @@ AREAS = {
     "guidance": "history guidance: exact at its ends, calls, and what it does to motion and FD_r",
     "fork": "rooms that go on in two ways: samples are one or the other, not their average",
     "recall": "the stare test by delay, for every memory",
+    "scaling": "three sizes trained on the same tokens, and on exchanged targets",
 }
-ONLY_BY_NAME = ("recall",)  # takes longer than all others together
+ONLY_BY_NAME = ("recall", "scaling")  # each takes longer than all others together
 RECALL_TESTS, QUICK_RECALL_TESTS = 64, 8
 
 

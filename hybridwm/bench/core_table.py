@@ -238,7 +238,24 @@ def _recall() -> list[Row]:
     return rows + [Row("recall", f"{name}, delay 21, right one of 16", f"hits: {name}: delay 21") for name in others]
 
 
-ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_fork(), *_guidance(), *_recall())
+def _scaling() -> list[Row]:
+    shuffled = "frame-shuffled targets"
+    rows = [
+        Row("scaling", "seeds of three on which three sizes are ordered by validation loss", "true: seeds ordered",
+            "{:.0f}", Asked(low=3.0), Control(shuffled, "shuffled: seeds ordered")),
+        Row("scaling", "R² of loss over parameters, in logarithms", "true: R²"),
+        Row("scaling", "exponent of loss over parameters", "true: exponent", "{:+.3f}"),
+    ]  # fmt: skip
+    for words in ("output", "change by a block"):
+        rows.append(Row("scaling", f"{words} before training, largest", f"{words} at first", "{:.1e}", Asked(high=0.0),
+                        Control("after training", f"{words} after training")))  # fmt: skip
+    for targets, width in ((targets, width) for targets in ("true", "shuffled") for width in (32, 64, 128)):
+        rows.append(Row("scaling", f"{targets} targets, width {width}: validation loss",
+                        f"{targets}: loss at width {width}", "{:.4f}"))  # fmt: skip
+    return rows
+
+
+ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_fork(), *_guidance(), *_recall(), *_scaling())
 
 
 def lines(figures: Figures, rows: Sequence[Row] = ROWS) -> list[Line]:

@@ -12,7 +12,7 @@ import tyro
 from ..bench.core import AREAS, ONLY_BY_NAME
 from ..configuration import load_yaml
 
-Area = Literal["speed", "drift", "noise", "steps", "guidance", "fork", "recall"]
+Area = Literal["speed", "drift", "noise", "steps", "guidance", "fork", "recall", "scaling"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Options:
     weights: str = "rooms-64"
     """Packaged weights by name, or a folder."""
     areas: tuple[Area, ...] = ()
-    """What to measure: by default all but recall, some ten minutes on two cores; recall takes an hour or more."""
+    """What to measure: by default all but recall and scaling, some ten minutes on two cores; recall takes an hour or
+    more, scaling (which trains cores of its own, whatever the weights) half an hour."""
     twin: str | None = None
     """Other weights for the same scenes, such as those trained without context noise."""
     quick: bool = False
