@@ -94,4 +94,5 @@ class Conditions:
                 "frame to frame. Imagine step by step."
             )
         names = [field.name for field in fields(Conditions) if field.name != "remembered"]
-        return Conditions(**{name: torch.cat([getattr(part, name) for part in parts], 1) for name in names})
+        joined = {name: torch.cat([getattr(part, name) for part in parts], 1) for name in names}
+        return Conditions(**joined, remembered=None)
