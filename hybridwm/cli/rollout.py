@@ -37,7 +37,8 @@ class Options:
     the scene."""
     depth: str | None = None
     """What measures the imagined frames for the scene, stereo by default: stereo, learned_stereo, multiview, monocular,
-    monocular(FOLDER), constant(METRES), shuffled; and with a room's own depth truth, noisy(SIGMA), scaled(FACTOR)."""
+    monocular(FOLDER), constant(METRES), shuffled; rgbd (what rgb-d weights imagine); and with a room's own depth truth,
+    noisy(SIGMA), scaled(FACTOR)."""
     seed: int = 7
     """Seed of the room and of the noise."""
     views: int = 4
