@@ -154,7 +154,7 @@ def exchange(frames: Float[Tensor, "B F C H W"], seed: int) -> Float[Tensor, "B 
 
 def ordered(losses: Float[np.ndarray, "S N"]) -> np.ndarray:
     """For each seed, whether each size is better than the one before it, by LEAST of its loss."""
-    return (losses[:, 1:] <= (1 - LEAST) * losses[:, :-1]).all(1)
+    return np.asarray((losses[:, 1:] <= (1 - LEAST) * losses[:, :-1]).all(1))
 
 
 def power_law(parameters: Float[np.ndarray, " N"], losses: Float[np.ndarray, " N"]) -> tuple[float, float]:
@@ -185,4 +185,5 @@ def _walks(first: int, rooms: int) -> Episodes:
         for i in range(first, last, 12)
     ]
     parts = ("rgb", "depth", "w2c", "actions")
-    return Episodes(*(torch.cat([getattr(walks, part) for walks in made]) for part in parts))
+    rgb, depth, w2c, actions = (torch.cat([getattr(walks, part) for walks in made]) for part in parts)
+    return Episodes(rgb, depth, w2c, actions)

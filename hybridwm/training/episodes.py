@@ -59,13 +59,16 @@ class Episodes:
         return torch.cat([told[name] for name, _ in core.vectors], -1)
 
     def to(self, device: torch.device) -> Episodes:
-        latents = None if self.latents is None else self.latents.to(device)
-        return Episodes(*(x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions)), latents)
+        rgb, depth, w2c, actions = (x.to(device) for x in (self.rgb, self.depth, self.w2c, self.actions))
+        return Episodes(rgb, depth, w2c, actions, None if self.latents is None else self.latents.to(device))
 
     def split(self, last: int) -> tuple[Episodes, Episodes]:
         """All but the last walks, and the last ones."""
-        fields = [x for x in (self.rgb, self.depth, self.w2c, self.actions, self.latents) if x is not None]
-        return Episodes(*(x[:-last] for x in fields)), Episodes(*(x[-last:] for x in fields))
+        return self._walks(slice(None, -last)), self._walks(slice(-last, None))
+
+    def _walks(self, chosen: slice) -> Episodes:
+        latents = None if self.latents is None else self.latents[chosen]
+        return Episodes(self.rgb[chosen], self.depth[chosen], self.w2c[chosen], self.actions[chosen], latents)
 
     def encoded(self, codec: Codec) -> Episodes:
         """With latents, which are pixels' own frames where the codec is of pixels."""
@@ -111,7 +114,8 @@ def load_or_make(
             with atomic_write(path) as temporary:
                 save_file({name: getattr(made, name).contiguous() for name in _FIELDS}, temporary)
         shards.append(_read_shard(path, len(chunk), config.steps, eyes))
-    return Episodes(*(torch.cat([getattr(s, name) for s in shards]) for name in _FIELDS))
+    rgb, depth, w2c, actions = (torch.cat([getattr(s, name) for s in shards]) for name in _FIELDS)
+    return Episodes(rgb, depth, w2c, actions)
 
 
 _FIELDS = ("rgb", "depth", "w2c", "actions")
@@ -125,4 +129,4 @@ def _read_shard(path: Path, episodes: int, steps: int, eyes: int) -> Episodes:
             f"{path}: expected walks of another configuration, {(episodes, steps, eyes)} (episodes, steps, eyes); "
             f"found {shape}. Use a new run folder or remove the old shards."
         )
-    return Episodes(**tensors)
+    return Episodes(tensors["rgb"], tensors["depth"], tensors["w2c"], tensors["actions"])
