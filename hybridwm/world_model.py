@@ -334,7 +334,7 @@ def load(
     device: str | torch.device = "cpu",
 ) -> WorldModel:
     """A world model from packaged weights (by name), a folder or a file. Memory needs the name of a depth source
-    (see recon.depth_source: "stereo", "multiview", "rgbd", "truth", "noisy(0.05)", ...) when it is "splat" or "routed", none
+    (see recon.depth_source: "stereo", "multiview", "rgbd", "truth", ...) when it is "splat" or "routed", none
     otherwise. codec: the folder of the autoencoder, where it is no longer where training had it.
 
     Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
