@@ -151,6 +151,7 @@ def test_the_parallax_loss_asks_for_the_true_depth(walks, network):
         carried, inside = carry(previous, told.K[:, 4:], told.motion[:, 4:, 0], inverse_depth)
         return parallax_loss(Prediction(batch.clean, carried[:, :, None], inside[:, :, None]), one_eye)
 
-    one_eye = replace(batch, clean=batch.clean[:, :, :3])
+    left = {name: getattr(batch, name)[:, :, :3] for name in ("noisy", "noise", "clean")}
+    one_eye = replace(batch, **left)
     true, plane, wrong = of(1 / depth), of(torch.full_like(depth, 0.4)), of(3 / depth)
     assert true < 0.8 * plane and plane < wrong
