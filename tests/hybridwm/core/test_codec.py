@@ -3,13 +3,12 @@ import sys
 
 import pytest
 import torch
+from latent_models import save_autoencoder
 
 from hybridwm.core.codec import Codec, PixelCodec, codec_for, decode_eyes, encode_eyes, encode_recall, frame_intrinsics
 from hybridwm.core.conditioning import to_images, to_video
 from hybridwm.core.config import CoreConfig
 from hybridwm.core.embeddings import ray_map
-
-from latent_models import save_autoencoder
 
 KINDS = ("AutoencoderKL", "AutoencoderTiny")
 LATENT = CoreConfig(height=8, width=12, eye_channels=4, factor=2, patch=2, dim=24, depth=2, heads=3)
