@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from small_core import core, remembered
 
 from hybridwm.core.conditioning import Recalled
 from hybridwm.core.guidance import History, HistoryGuidance
 from hybridwm.core.video_core import Context, VideoCore
-from small_core import core, remembered
-
 
 FRACTIONAL = HistoryGuidance.fractional(2.0, 0.5)
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import torch
+from small_core import SMALL, clip, network, one
 
 from hybridwm.core.blocks import Block
 from hybridwm.core.clip import Conditions, Page, RememberedTokens, Sight
 from hybridwm.core.network import VideoNetwork
-from small_core import SMALL, clip, network, one
 
 
 @torch.no_grad()

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
+from small_core import SMALL, core, remembered
 
 from hybridwm.core.conditioning import Recalled, to_images, to_video
 from hybridwm.core.schedules import schedule_times
 from hybridwm.core.video_core import VideoCore
 from render import Camera
-
-from small_core import SMALL, core, remembered
 
 
 def test_times_of_the_three_schedules():
