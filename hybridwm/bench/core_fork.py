@@ -89,12 +89,13 @@ def _clip(
     forks: Forks, room: Tensor, t: Tensor, level: Tensor, noise: Tensor, last: Tensor
 ) -> tuple[Tensor, Conditions]:
     """The context at its noise and a last frame, of some rooms [B], and what they are told."""
+    same: dict[str, Any] = {
+        name: None if value is None else value[room]
+        for name, value in vars(forks.told).items()
+        if name not in ("t", "level")
+    }
     told = Conditions(
-        **{
-            name: None if value is None else value[room]
-            for name, value in vars(forks.told).items()
-            if name not in ("t", "level")
-        },
+        **same,
         t=torch.cat([forks.told.t[room, :CONTEXT], t[:, None]], 1),
         level=torch.cat([forks.told.level[room, :CONTEXT], level[:, None]], 1),
     )
