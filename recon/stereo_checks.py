@@ -125,9 +125,11 @@ def _find(left, right, width, points, search, found):
                     dy = REACH * ((j == 1) - (j == 2))
                     dx = REACH * ((j == 3) - (j == 4))
                     word = left[(y + dy) * width + x + dx] ^ right[(y + row + dy) * width + u + dx]
-                    while word:
-                        word &= word - np.uint32(1)
-                        bits += 1
+                    # bits set in a word, all at once
+                    word = word - ((word >> np.uint32(1)) & np.uint32(0x55555555))
+                    word = (word & np.uint32(0x33333333)) + ((word >> np.uint32(2)) & np.uint32(0x33333333))
+                    word = (word + (word >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+                    bits += (word * np.uint32(0x01010101) >> np.uint32(24)) & np.uint32(0xFF)
                 if bits < best:
                     best, best_d, best_row = bits, d, row
         found[i, 0], found[i, 1], found[i, 2] = best_d, best_row, best
