@@ -18,7 +18,7 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     core = VideoCore(CONFIG)
     return save_weights(
-        tmp_path_factory.mktemp("weights"), "tiny", CONFIG, {}, core.transformer.state_dict(), {"steps": 1}
+        tmp_path_factory.mktemp("weights"), "tiny", CONFIG, {}, core.network.state_dict(), {"steps": 1}
     )
 
 
