@@ -5,6 +5,7 @@ Source: Song et al. 2025 (history-guided video diffusion), x = x(∅) + Σ wᵢ 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -54,8 +55,9 @@ class HistoryGuidance:
 
     @property
     def rest(self) -> float:
-        """The weight of no history."""
-        return 1 - sum(history.weight for history in self.histories)
+        """The weight of no history; shares that add up to 1 leave none, whatever their rounding."""
+        rest = 1 - math.fsum(history.weight for history in self.histories)
+        return 0.0 if abs(rest) < 1e-9 else rest
 
     @property
     def used(self) -> tuple[History, ...]:

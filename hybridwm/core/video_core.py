@@ -41,8 +41,13 @@ class Context:
     noisier: tuple[tuple[float, tuple[Page, ...]], ...] = ()
 
     def seen_by(self, history: History) -> tuple[Page, ...]:
-        """The pages of one history."""
-        pages = self.pages if history.noise is None else dict(self.noisier)[history.noise]
+        """The pages of one history. Raises ValueError where they were not written at its noise."""
+        pages = self.pages if history.noise is None else dict(self.noisier).get(history.noise)
+        if pages is None:
+            raise ValueError(
+                f"imagine: expected a context that was remembered at noise {history.noise}; got "
+                f"{[noise for noise, _ in self.noisier] or 'its own only'}. Pass the same guidance to remember."
+            )
         return pages if history.frames is None else pages[-history.frames :]
 
 
@@ -177,8 +182,8 @@ class VideoCore(nn.Module):
     ) -> Float[Tensor, "F C H W"]:
         """F frames after the context, -1…1 in 256 levels, by one of the schedules of diffusion forcing.
 
-        recalled: what memory knows from each camera now. Its remembered frames must be the same for all. Vectors are
-        imagined with the frames, and left out.
+        recalled: what memory knows from each camera now. Vectors are imagined with the frames, and left out.
+        Raises ValueError for remembered frames, which differ from frame to frame.
         """
         if not len(cameras) == len(actions) == len(recalled):
             raise ValueError(

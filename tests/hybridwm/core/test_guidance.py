@@ -34,6 +34,7 @@ def test_weight_one_is_conditional_and_zero_unconditional_bitwise():
         (HistoryGuidance.vanilla(1.5), 2),
         (HistoryGuidance.temporal(1.0, (1, 3)), 2),
         (HistoryGuidance.temporal(1.5, (1, 3)), 3),
+        (HistoryGuidance.temporal(1.0, (1, 2, 3, 1, 2, 3)), 6),  # six sixths are a little less than 1
         (FRACTIONAL, 3),
         (HistoryGuidance.fractional(1.0, 0.5), 1),
     ],
@@ -85,3 +86,9 @@ def test_impossible_histories_are_refused():
         HistoryGuidance.fractional(1.5, 1.0)
     with pytest.raises(ValueError, match="at least one length"):
         HistoryGuidance.temporal(1.5, ())
+
+
+def test_a_history_that_was_not_remembered_is_refused():
+    made = core()
+    with pytest.raises(ValueError, match="remembered at noise 0.5; got its own only. Pass the same guidance"):
+        imagined(made, remembered(made), FRACTIONAL)
