@@ -16,6 +16,8 @@ from recon import View, read_calibration
 from recon.pipeline import read_pair
 from render import Camera
 
+from ..core.config import CoreConfig
+from ..training.vectors import clearance, odometry
 from ..worlds.collection import walk_rooms
 from ..worlds.episodes import load_episode
 from ..worlds.rooms.layout import make_room, stack_rooms
@@ -29,18 +31,32 @@ CAMERA_UP = (0.0, -1.0, 0.0)  # a world that is the axes of a level camera
 @dataclass(frozen=True)
 class Beginning:
     """The observed views in time order and the world's up; and, of a simulated world, depth [H, W] (metres) and
-    image [H, W, 3] at any camera."""
+    image [H, W, 3] at any camera, and the vectors that came with each view, by name."""
 
     views: list[View]
     up: tuple[float, float, float]
     depth: Callable[[Camera], Tensor] | None = None
     truth: Callable[[Camera], Tensor] | None = None
+    vectors: list[dict[str, Tensor]] | None = None
+
+    def told(self, core: CoreConfig) -> list[dict[str, Tensor]] | None:
+        """The core's vectors of each view, None for a core without. Raises ValueError where they were not kept."""
+        names = [name for name, _ in core.vectors]
+        if not names:
+            return None
+        if not self.vectors or not set(names) <= set(self.vectors[0]):
+            known = sorted(self.vectors[0]) if self.vectors else "none"
+            raise ValueError(
+                f"rollout: these weights are told {', '.join(names)} with every view; expected a beginning that has "
+                f"them, got {known}. Begin in a room (leave --start out) with weights that were trained on rooms."
+            )
+        return [{name: view[name] for name in names} for view in self.vectors]
 
 
 def from_room(seed: int, views: int, width: int, height: int, episodes: dict[str, Any]) -> Beginning:
     """The first `views` frames of a walk through the room of a seed, seen by the rig of the weights' `episodes`."""
-    seen = {name: episodes[name] for name in ("fov_x", "baseline") if name in episodes}
-    rig = RoomsRig(width, height=height, **seen)
+    known = {name: episodes[name] for name in ("fov_x", "baseline") if name in episodes}
+    rig = RoomsRig(width, height=height, **known)
     episode = walk_rooms([seed], max(2, views), rig)[0]
     rooms = stack_rooms([make_room(seed)])
 
@@ -48,17 +64,24 @@ def from_room(seed: int, views: int, width: int, height: int, episodes: dict[str
         flat = camera.to("cpu")
         return raycast(rooms, Camera(flat.K[None, None], flat.w2c[None, None], flat.width, flat.height))
 
+    seen = episode.views()[:views]
+    led = torch.cat([torch.zeros_like(episode.actions[:1]), episode.actions])
     return Beginning(
-        episode.views()[:views],
+        seen,
         episode.up,
+        vectors=[
+            {"odometry": odometry(led[i]), "clearance": clearance(view.depth)}
+            for i, view in enumerate(seen)
+            if view.depth is not None
+        ],
         depth=lambda camera: cast(camera).depth[0, 0].to(camera.device),
         truth=lambda camera: cast(camera).rgb[0, 0].to(camera.device),
     )
 
 
-def from_path(path: Path, width: int, height: int, views: int) -> Beginning:
+def from_path(path: Path, width: int, height: int, views: int, *, depth: bool = False) -> Beginning:
     """The last `views` views of an episode, of what `reconstruct` left, or of im0.png, im1.png and calib.txt, cut
-    to width x height. Raises FileNotFoundError, FormatError, ValueError."""
+    to width x height; with their depth for a core that reads it. Raises FileNotFoundError, FormatError, ValueError."""
     if path.is_dir() and (path / "calib.txt").is_file():
         return Beginning(fit([_pair(path)], width, height), CAMERA_UP)
     if path.is_dir() and not (path / START).is_file():
@@ -67,18 +90,18 @@ def from_path(path: Path, width: int, height: int, views: int) -> Beginning:
             "neither"
         )
     episode = load_episode(path / START if path.is_dir() else path)
-    return Beginning(fit(episode.views()[-views:], width, height), episode.up)
+    return Beginning(fit(episode.views()[-views:], width, height, depth=depth), episode.up)
 
 
-def fit(views: Sequence[View], width: int, height: int) -> list[View]:
-    """The views cut to the middle, to these proportions, and scaled to this size.
+def fit(views: Sequence[View], width: int, height: int, *, depth: bool = False) -> list[View]:
+    """The views cut to the middle, to these proportions, and scaled to this size; with their depth, or without.
 
     The right eye is cut with its own principal point in the same place, so its disparity offset is all but gone.
     """
-    return [_fit(view, width, height) for view in views]
+    return [_fit(view, width, height, depth) for view in views]
 
 
-def _fit(view: View, width: int, height: int) -> View:
+def _fit(view: View, width: int, height: int, depth: bool) -> View:
     scale = min(view.width / width, view.height / height)
     if scale < 1:
         raise ValueError(f"expected start views of at least {width}x{height}; got {view.width}x{view.height}")
@@ -91,14 +114,19 @@ def _fit(view: View, width: int, height: int) -> View:
         window = image[y : y + cut_height, left : left + cut_width].permute(2, 0, 1)[None]
         return interpolate(window, (height, width), mode="area")[0].permute(1, 2, 0).contiguous()
 
+    kept = None
+    if depth and view.depth is not None:
+        # depth of one pixel, and no average over edges
+        window = view.depth[y : y + cut_height, x : x + cut_width][None, None]
+        kept = interpolate(window, (height, width), mode="nearest-exact")[0, 0].contiguous()
     sx, sy = width / cut_width, height / cut_height
     moved = torch.tensor([[sx, 0, -x * sx], [0, sy, -y * sy], [0, 0, 1]], dtype=view.camera.K.dtype)
-    # Depth and confidence are left out: every arm measures the views that it starts from anew.
+    # Otherwise depth is left out: every arm measures the views that it starts from anew.
     return replace(
         view,
         image=cut(view.image, x),
         camera=Camera(moved @ view.camera.K, view.camera.w2c, width, height),
-        depth=None,
+        depth=kept,
         confidence=None,
         right=None if view.right is None else cut(view.right, right_x),
         disparity_offset=(view.disparity_offset - (right_x - x)) * sx,

@@ -96,16 +96,17 @@ def run(options: Options) -> None:
     )
     height, width = world.core.config.image_size
     if options.start is not None:
-        beginning = from_path(options.start, width, height, options.views)
+        beginning = from_path(options.start, width, height, options.views, depth=world.core.config.rgbd)
     else:
         episodes = load_weights(options.weights).training.get("episodes", {})
         beginning = from_room(options.seed, options.views, width, height, episodes)
     world.body = Walker(up=beginning.up)
+    vectors = beginning.told(world.core.config)
     with RunFolder(options.out, options) as run_folder:
-        _imagine(world, beginning, actions, options, run_folder)
+        _imagine(world, beginning, vectors, actions, options, run_folder)
 
 
-def _imagine(world, beginning: Beginning, actions, options: Options, run_folder) -> None:
+def _imagine(world, beginning: Beginning, vectors, actions, options: Options, run_folder) -> None:
     import torch
     from tqdm import tqdm
 
@@ -116,7 +117,7 @@ def _imagine(world, beginning: Beginning, actions, options: Options, run_folder)
 
     device = torch.device(options.device)
     views = [_moved(view, device) for view in beginning.views]
-    state = world.start(views, seed=options.seed, oracle=beginning.depth)
+    state = world.start(views, seed=options.seed, oracle=beginning.depth, vectors=vectors)
     frames, cameras, errors = [], [], []
     totals: dict[str, float] = {}
     for i, action in enumerate(tqdm(actions, desc="rollout", unit="frame")):

@@ -34,7 +34,7 @@ class Options:
 
 
 # What may change when a run goes on: where it runs, and how often it writes.
-FREE = ("device", "threads", "checkpoint_every", "validate_every", "compile", "shard_above")
+FREE = ("data", "device", "threads", "checkpoint_every", "validate_every", "compile", "shard_above")
 
 
 def run(options: Options) -> None:

@@ -33,6 +33,8 @@ class CoreConfig:
     """Attention heads; `dim / heads` must be a multiple of 8 (rotary pairs over time, y, x)."""
     mlp_ratio: int = 4
     """Hidden width of the feed-forward layers over `dim`."""
+    finish: int = 48
+    """Channels of the convolutions over pixels that end the head, at half of the resolution; 0 leaves them out."""
     window: int = 4
     """Past frames that a frame may look at."""
     levels: int = 6

@@ -20,6 +20,7 @@ from .clip import Conditions, Page, RememberedTokens, Sight
 from .config import CoreConfig
 from .embeddings import RayEmbedding, TimeEmbedding, patchify, ray_map, rotary_angles, unpatchify
 from .eyes import fold, from_page, to_page, told_to_both, unfold
+from .finish import Finish
 from .vectors import VectorTokens
 
 # What is told of each pixel of each eye beside its colour: trust in the recalled render and in the carried frame.
@@ -72,6 +73,7 @@ class VideoNetwork(nn.Module):
         self.final_modulation = nn.Linear(dim, 2 * dim)
         self.head = nn.Linear(dim, (config.channels + TRUSTS * eyes) // folds * pixels)
         self.parallax = nn.Linear(dim, PARALLAX * eyes // folds * 4)
+        self.finish = Finish(config, TRUSTS) if config.finish else None
         for layer in (self.final_modulation, self.head, self.parallax):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -96,9 +98,6 @@ class VideoNetwork(nn.Module):
         x = self._blocks(tokens, c, conditions, sight, pages)
         x = self._modulated(x[:, first:], c[:, first:])
         told, (rho, shift) = self._told(x[:, :, -cfg.patches :])
-        colour, weights = told.split([cfg.eye_channels, TRUSTS], 3)
-        # sharp, so that a pixel is taken from one place rather than averaged
-        trust = torch.tanh(4 * weights)
         carried, inside = carry(
             previous[:, first:],
             _each_eye(conditions.K[:, first:], cfg.eyes),
@@ -107,10 +106,15 @@ class VideoNetwork(nn.Module):
             FURTHEST * torch.tanh(shift),
         )
         inside = inside & shown[:, first:]
-        out = colour + (trust[:, :, :, 1:] * inside[:, :, :, None]) * (carried - colour)
         recalled, alpha = conditions.recall[:, first:].split([cfg.channels, cfg.recall_channels - cfg.channels], 2)
-        alpha = alpha[:, :, : cfg.eyes, None]
-        out = out + trust[:, :, :, :1] * alpha * (_by_eye(recalled, cfg) - out)
+        recalled, alpha = _by_eye(recalled, cfg), alpha[:, :, : cfg.eyes, None]
+        known = inside[:, :, :, None].to(told.dtype)
+        out = _blend(told, carried, known, recalled, alpha)
+        if self.finish is not None:
+            noisy_eyes = _by_eye(noisy[:, first:], cfg)
+            planes = torch.cat([noisy_eyes, told, carried, known, recalled, alpha, out], 3)
+            told = told + self.finish(planes, c[:: cfg.folds, first:])
+            out = _blend(told, carried, known, recalled, alpha)
         beside = None if self.vectors is None else self.vectors.told(x[:, :, 1 : -cfg.patches])
         if beside is not None and cfg.folds > 1:
             beside = unfold(beside).mean(2)
@@ -248,6 +252,21 @@ class VideoNetwork(nn.Module):
     def _remembered(self, told: RememberedTokens) -> tuple[Tensor, Tensor]:
         tokens = self.embed_remembered(told.patches)[:, None] + self.embed_rays(told.rays)
         return tokens + self.remembered_out(self.remembered_mlp(tokens)), told.visible
+
+
+def _blend(
+    told: Float[Tensor, "B F E o H W"],
+    carried: Float[Tensor, "B F E c H W"],
+    known: Float[Tensor, "B F E 1 H W"],
+    recalled: Float[Tensor, "B F E c H W"],
+    alpha: Float[Tensor, "B F E 1 H W"],
+) -> Float[Tensor, "B F E c H W"]:
+    """Each pixel from the told colour, the carried frame where it is known, and the recalled render where it covers."""
+    colour, weights = told.split([carried.shape[3], TRUSTS], 3)
+    # sharp, so that a pixel is taken from one place rather than averaged
+    trust = torch.tanh(4 * weights)
+    out = colour + (trust[:, :, :, 1:] * known) * (carried - colour)
+    return out + trust[:, :, :, :1] * alpha * (recalled - out)
 
 
 def _by_eye(frames: Float[Tensor, "B F C H W"], config: CoreConfig) -> Float[Tensor, "B F E c H W"]:

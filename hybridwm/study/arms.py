@@ -12,6 +12,7 @@ from recon.scene import GaussianScene
 from render.camera import Camera
 from render.rasterize import RenderOutput, rasterize
 
+from ..memory.wrong import wrong_splats
 from ..world_model import Rollout, WorldModel, WorldState, imagine, load
 from ..worlds.rooms.rig import RoomsRig
 from .episodes import Episode
@@ -71,13 +72,5 @@ def with_wrong_splats(state: WorldState, share: float, seed: int) -> WorldState:
     colours."""
     if not isinstance(state.memory, GaussianScene):
         raise ValueError("expected a state whose memory is a scene; got none; do use a grounded arm")
-    scene, generator = state.memory, torch.Generator().manual_seed(seed)
-    gaussians = scene.gaussians
-    wrong = torch.rand(len(scene), generator=generator) < share
-    low, high = gaussians.means.amin(0), gaussians.means.amax(0)
-    places = low + (high - low) * torch.rand(gaussians.means.shape, generator=generator)
-    order = torch.randperm(len(scene), generator=generator)
-    means = torch.where(wrong[:, None], places, gaussians.means)
-    sh = torch.where(wrong[:, None, None], gaussians.sh[order], gaussians.sh)
-    corrupted = replace(scene, gaussians=replace(gaussians, means=means, sh=sh))
+    corrupted = wrong_splats(state.memory, share, torch.Generator().manual_seed(seed))
     return replace(state, memory=corrupted, scene=corrupted)

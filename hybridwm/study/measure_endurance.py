@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from ..core.conditioning import Recalled
 from ..core.flow import mix
 from ..core.sampler import CONTEXT, noise
 from ..core.video_core import VideoCore
-from ..world_model import Frame, WorldState
+from ..world_model import Frame, WorldModel, WorldState
 from . import arms
 from .demo_config import DemoConfig
 from .episodes import Episode
@@ -27,6 +28,7 @@ from .trajectories import random_walk
 
 BLOCK = 10  # steps whose median time is one point
 COMPARED = (arms.VIDEO, arms.STEREO)
+EARLY = BLOCK  # steps after which a state is kept, from which a step is taken again beside every later one
 AGES = (8, 32)  # ages, in frames, at which an uncached step is timed
 
 
@@ -111,17 +113,31 @@ def _uncached_seconds(core: VideoCore, walk: Episode, age: int) -> float:
 
 
 def _endure(config: DemoConfig, episode: Episode) -> dict[str, dict[str, Any]]:
-    """Each arm's seconds, splats and memory over the walk. The arms take turns, so that the machine's moods, which
-    come and go over a minute, weigh on both alike."""
+    """Each arm's seconds, splats and memory over the walk.
+
+    Every step is timed beside one from an early state of the same walk, and growth is that of their ratio: the
+    machine's moods, which come and go over a minute, weigh on both alike.
+    """
     models = {arm: arms.world(config.weights, arm) for arm in COMPARED}
     states = {arm: arms.begin(model, episode) for arm, model in models.items()}
     logs = {arm: _Log() for arm in COMPARED}
+    early: dict[str, WorldState] = {}
     for t, action in enumerate(episode.actions):
         for arm, model in models.items():
-            before = time.perf_counter()
-            states[arm], frame = model.step(states[arm], action, camera=episode.cameras[t])
-            logs[arm].add(states[arm], frame, time.perf_counter() - before)
+            if t == EARLY:
+                early[arm] = states[arm]
+            beside = math.nan
+            if t >= EARLY:
+                beside, _, _ = _timed(model, early[arm], episode.actions[EARLY], episode.cameras[EARLY])
+            seconds, states[arm], frame = _timed(model, states[arm], action, episode.cameras[t])
+            logs[arm].add(states[arm], frame, seconds, beside)
     return {arm: log.summary() for arm, log in logs.items()}
+
+
+def _timed(model: WorldModel, state: WorldState, action: Tensor, camera: Camera) -> tuple[float, WorldState, Frame]:
+    before = time.perf_counter()
+    state, frame = model.step(state, action, camera=camera)
+    return time.perf_counter() - before, state, frame
 
 
 class _Log:
@@ -129,13 +145,16 @@ class _Log:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.ratios: list[float] = []
         self.parts: dict[str, float] = {}
         self.splats: list[int] = []
         self.megabytes: list[float] = []
         self.finite = True
 
-    def add(self, state: WorldState, frame: Frame, seconds: float) -> None:
+    def add(self, state: WorldState, frame: Frame, seconds: float, beside: float) -> None:
+        """beside: seconds of the early step, timed at the same moment."""
         self.seconds.append(seconds)
+        self.ratios.append(seconds / beside)
         self.finite = self.finite and bool(torch.isfinite(frame.image).all())
         for part, spent in frame.seconds.items():
             self.parts[part] = self.parts.get(part, 0.0) + spent
@@ -145,12 +164,15 @@ class _Log:
 
     def summary(self) -> dict[str, Any]:
         starts = range(0, len(self.seconds) - BLOCK + 1, BLOCK)
-        medians = [float(np.median(self.seconds[i : i + BLOCK])) for i in starts]
+        medians, ratios = (
+            [float(np.median(each[i : i + BLOCK])) for i in starts] for each in (self.seconds, self.ratios)
+        )
         return {
             "frames": len(self.seconds),
             "seconds": {"frames": len(self.seconds), **self.parts},
             "block_seconds": medians,
-            "slope": relative_slope(medians[1:]),  # the first block warms caches up
+            "block_ratios": ratios[1:],  # the first block has no early step to be timed beside
+            "slope": relative_slope(ratios[1:]),
             "splats": self.splats,
             "megabytes": self.megabytes,
             "finite": self.finite,

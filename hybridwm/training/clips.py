@@ -17,6 +17,7 @@ from .config import TrainConfig
 from .episodes import Episodes
 from .recall import Sources, corrupt, splat
 from .remembering import remembered_tokens
+from .scene_renders import SceneRenders
 from .vectors import ClipVectors
 
 
@@ -147,12 +148,18 @@ def make_batch(
     *,
     at_use: bool = False,
     remembering: bool = False,
+    renders: SceneRenders | None = None,
 ) -> Batch:
     """Draws a batch. at_use: context at the noise of use, targets at pure noise (validation). remembering: shows
-    remembered frames."""
+    remembered frames. renders: of the scene of each walk, for a share of the clips."""
     device, core = generator.device, config.core
     walk, frames = pick(len(episodes), config, generator)
     b, f = frames.shape
+    rendered = torch.zeros(b, dtype=torch.bool, device=device)
+    if renders is not None:
+        rendered = torch.rand(b, generator=generator, device=device) < config.recall.rendered
+        its_own = renders.start[walk][:, None] + torch.arange(f, device=device)
+        frames = torch.where(rendered[:, None], its_own, frames)
     clean = episodes.video(walk, frames, core)
     w2c = episodes.w2c[walk[:, None], frames]
     before = episodes.w2c[walk[:, None], frames - 1]
@@ -166,9 +173,14 @@ def make_batch(
 
     has_recall = torch.rand(b, generator=generator, device=device) >= config.recall.drop
     recall = clean.new_zeros(b, f, core.recall_channels, core.height, core.width)
-    if bool(has_recall.any()):
-        some = has_recall.nonzero()[:, 0]
+    some, others = (has_recall & ~rendered).nonzero()[:, 0], (has_recall & rendered).nonzero()[:, 0]
+    if len(some):
         recall[some] = recalled(episodes, walk[some], frames[some], config, rig, generator)
+    if renders is not None and len(others):
+        known = renders.recall[walk[others]].float()
+        if episodes.latents is not None:
+            known = encode_recall(episodes.latents.codec, known, core.eyes)
+        recall[others] = known
 
     drop = torch.rand(b, generator=generator, device=device)
     window = torch.full((b,), core.window, device=device)

@@ -34,6 +34,9 @@ class RecallConfig:
 
     drop: float = 0.3
     """Share of clips without any recalled render (the video-only arms)."""
+    rendered: float = 0.0
+    """Share of clips whose renders are those of use, by stereo and the splat memory, instead of their stand-in: one
+    clip of each walk is rendered before training, in about half a second. For binocular cores."""
     sources: int = 6
     """At most this many frames of the past, beside the clip's own, whose pixels are splatted."""
     disparity_noise: float = 0.2
@@ -60,6 +63,8 @@ class TrainConfig:
     codec: str = ""
     """Folder of an autoencoder of diffusers whose latents are the core's frames (see CoreConfig.eye_channels, factor);
     empty: pixels."""
+    data: str = ""
+    """Folder of the walks, for runs that share them; empty: data/ in the run folder. Made where it lacks any."""
     episodes: EpisodesConfig = field(default_factory=EpisodesConfig)
     recall: RecallConfig = field(default_factory=RecallConfig)
     seed: int = 0
@@ -120,6 +125,11 @@ class TrainConfig:
         if self.micro_batch < 0 or self.batch % (self.micro_batch or self.batch):
             raise ValueError(
                 f"TrainConfig.micro_batch: expected a divisor of batch {self.batch}, or 0; got {self.micro_batch}."
+            )
+        if self.recall.rendered and self.core.eyes != 2:
+            raise ValueError(
+                "TrainConfig.recall.rendered: expected 0 for a core of one eye, as scenes are built by stereo; got "
+                f"{self.recall.rendered}."
             )
         if self.shuffle_actions and self.micro_batch == 1:
             raise ValueError(

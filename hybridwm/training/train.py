@@ -25,6 +25,7 @@ from .own_frames import with_own_rollouts, with_shortcut_targets
 from .parallax import parallax_loss
 from .placement import placement_of
 from .remembering import remembers
+from .scene_renders import load_or_make_renders
 from .validate import validate
 from .vectors import check_told, vector_loss
 
@@ -32,8 +33,9 @@ from .vectors import check_told, vector_loss
 def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     """Trains (or goes on training) in `folder` and returns the path of the published weights.
 
-    Writes data/ (walks), checkpoints/, metrics.jsonl and <name>.safetensors (averaged weights, fp16) with
-    <name>.json (configuration, data seeds, steps, seconds, machine, losses). Of several processes, the first writes.
+    Writes data/ (walks, unless config.data has them), checkpoints/, metrics.jsonl and <name>.safetensors (averaged
+    weights, fp16) with <name>.json (configuration, data seeds, steps, seconds, machine, losses). Of several processes,
+    the first writes.
     """
     if config.core.rgbd and config.core.eyes != 1:
         raise ValueError(
@@ -48,14 +50,16 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     codec = codec_for(config.core, config.codec)
     (height, width), rooms = config.core.image_size, config.episodes
     rig = RoomsRig(width, height=height, fov_x=rooms.fov_x, baseline=rooms.baseline)
+    data = Path(config.data) if config.data else folder / "data"
     began = time.time()
     with ranks.first_before_others():
-        walks = load_or_make(
-            folder / "data", config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first
-        ).to(device)
-    walks = walks.encoded(codec)
+        walks = load_or_make(data, config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first)
+    walks, held_out = walks.to(device).encoded(codec).split(config.episodes.validation)
+    renders = None
+    if config.recall.rendered:
+        with ranks.first_before_others():
+            renders = load_or_make_renders(data, walks, config, rig, quiet=not ranks.first).to(device)
     making = time.time() - began
-    walks, held_out = walks.split(config.episodes.validation)
 
     torch.manual_seed(config.seed)
     network = VideoNetwork(config.core).to(device)
@@ -66,7 +70,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
 
     def loss_at(model: nn.Module, step: int, unit: int) -> tuple[Tensor, dict[str, float]]:
         generator = step_generator(config.seed, step, device, unit)
-        batch = make_batch(walks, unit_config, rig, generator, remembering=remembers(config, step))
+        remembering = remembers(config, step)
+        batch = make_batch(walks, unit_config, rig, generator, remembering=remembering, renders=renders)
         batch = with_own_rollouts(model, batch, config, generator)
         target, told = unpack(with_shortcut_targets(model, batch), batch.clean.shape[2:])
         beside = None if batch.vectors is None else batch.vectors.noisy

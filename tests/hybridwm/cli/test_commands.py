@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -12,8 +13,12 @@ from PIL import Image
 
 import recon
 from hybridwm.cli import COMMANDS, main
+from hybridwm.cli.beginnings import from_path
 from hybridwm.cli.rollout import GROUNDED, Options
+from hybridwm.core.config import CoreConfig
 from hybridwm.memory import MEMORIES, make_memory
+from hybridwm.training.config import EpisodesConfig, TrainConfig
+from hybridwm.training.train import train
 from hybridwm.worlds.episodes import load_episode
 from render.video import read_video
 
@@ -157,3 +162,42 @@ def test_rollout_goes_on_from_a_reconstruction(small_weights, reconstructed, tmp
     assert centre[0].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
     assert centre[1, 2] > 0.1
     assert abs(float(centre[1, 1])) < 1e-5
+
+
+def trained(folder: Path, **core) -> Path:
+    config = TrainConfig(
+        core=CoreConfig(height=32, width=32, eyes=1, dim=24, depth=2, heads=3, window=2, **core),
+        episodes=EpisodesConfig(episodes=2, validation=1, steps=8),
+        steps=1,
+        batch=2,
+        clip=4,
+        device="cpu",
+    )
+    return train(config, folder)
+
+
+def test_rollout_tells_a_core_its_vectors_in_a_room_and_refuses_what_has_none(tmp_path, capsys):
+    weights = trained(tmp_path / "weights", vectors=(("odometry", 4), ("clearance", 1)))
+    assert main(["collect", "--frames", "3", "--size", "32", "--episodes", "1", "--out", str(tmp_path / "walks")]) == 0
+    episode = next((tmp_path / "walks" / "episodes").iterdir())
+    given = ["rollout", "--weights", str(weights), "--memory", "recent", "--actions", "w-1"]
+    assert main([*given, "--out", str(tmp_path / "room")]) == 0
+    assert json.loads((tmp_path / "room" / "summary.json").read_text())["frames"] == 1
+    capsys.readouterr()
+    assert main([*given, "--start", str(episode), "--out", str(tmp_path / "refused")]) == 2
+    assert "these weights are told odometry, clearance with every view" in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()
+
+
+def test_rollout_of_an_rgbd_core_begins_with_an_episode_s_depth(tmp_path):
+    weights = trained(tmp_path / "weights", eye_channels=4)
+    assert main(["collect", "--frames", "3", "--size", "64", "--episodes", "1", "--out", str(tmp_path / "walks")]) == 0
+    episode = next((tmp_path / "walks" / "episodes").iterdir())
+    given = ["rollout", "--weights", str(weights), "--depth", "rgbd", "--actions", "w-1", "--start", str(episode)]
+    assert main([*given, "--out", str(tmp_path / "run")]) == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["observed_gaussians"] > 0
+    begun = from_path(episode, 32, 32, 2, depth=True).views[-1]
+    whole = load_episode(episode).views()[-1].depth
+    assert begun.depth is not None and whole is not None and begun.depth.shape == (32, 32)
+    assert set(begun.depth.unique().tolist()) <= set(whole.unique().tolist())
+    assert from_path(episode, 32, 32, 2).views[-1].depth is None

@@ -1,6 +1,7 @@
 """The demo from end to end: on tiny random weights, and on made-up measurements that are cut short."""
 
 import json
+import math
 import operator
 import os
 import subprocess
@@ -13,11 +14,13 @@ import torch
 from rich.console import Console
 
 from hybridwm.core.config import CoreConfig
-from hybridwm.core.video_core import VideoCore
+from hybridwm.core.video_core import Context, VideoCore
 from hybridwm.study import demo, measure_endurance, pool, trajectories
 from hybridwm.study.demo_config import DemoConfig
 from hybridwm.weights.store import save_weights
+from hybridwm.world_model import Frame, WorldState
 from hybridwm.worlds.rooms.rig import RoomsRig
+from render import Camera
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -165,6 +168,21 @@ def test_a_cache_that_is_wrong_is_noticed(weights):
 def test_a_growing_step_has_a_slope():
     assert measure_endurance.relative_slope([1.0] * 20) == 0
     assert measure_endurance.relative_slope([1 + 0.01 * i for i in range(20)]) == pytest.approx(0.2 / 1.095, rel=1e-6)
+
+
+def test_growth_is_the_steps_own_and_not_the_machines():
+    camera = Camera.from_fov(2, 2, 70.0)
+    state, frame = WorldState(camera, 0, Context((), camera, 0, 0), None, (), None), Frame(torch.zeros(2, 2, 3), camera)
+
+    def growth(own: float, machine: float) -> float:
+        log = measure_endurance._Log()
+        for t in range(200):
+            mood = 1 + machine * t / 200
+            log.add(state, frame, mood * (1 + own * t / 200), math.nan if t < measure_endurance.EARLY else mood)
+        return log.summary()["slope"]
+
+    assert growth(0.0, 1.0) == pytest.approx(0, abs=1e-9)
+    assert growth(0.3, 0.0) == pytest.approx(growth(0.3, 1.0)) and 0.2 < growth(0.3, 1.0) < 0.3
 
 
 def test_the_pool_measures_everything_once():

@@ -181,3 +181,15 @@ def test_shuffled_actions_are_those_of_other_frames(tmp_path):
     assert torch.equal(plain.clean, mixed.clean)
     assert not torch.equal(a, b)
     assert torch.equal(a.sum(1).sort().values, b.sum(1).sort().values)
+
+
+def test_runs_share_walks_and_rendered_scenes(straight, tmp_path):
+    """The second run finds what the first made, and trains the same on it; renders of scenes change what is learned."""
+    config = replace(TINY, data=str(tmp_path / "walks"), recall=replace(TINY.recall, rendered=0.5))
+    first = train(config, tmp_path / "first")
+    made = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "walks").iterdir()}
+    assert sorted(name.split("-")[0] for name in made) == ["rooms", "scenes"]
+    second = train(config, tmp_path / "second")
+    assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "walks").iterdir()} == made
+    assert not any((tmp_path / run / "data").exists() for run in ("first", "second"))
+    assert digest(first) == digest(second) != digest(straight)
