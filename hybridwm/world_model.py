@@ -19,7 +19,7 @@ from render import Camera
 from .actions.between import action_between
 from .actions.choice import action_vector
 from .actions.walker import Walker
-from .core.codec import codec_for, decode_eyes, encode_eyes
+from .core.codec import check_signature, codec_for, decode_eyes, encode_eyes
 from .core.conditioning import Recalled, to_depth
 from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
@@ -337,10 +337,13 @@ def load(
     (see recon.depth_source: "stereo", "multiview", "rgbd", "truth", ...) when it is "splat" or "routed", none
     otherwise. codec: the folder of the autoencoder, where it is no longer where training had it.
 
-    Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names).
+    Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names; another
+    autoencoder than that of training).
     """
     loaded = load_weights(weights)
-    core = VideoCore(loaded.core, codec_for(loaded.core, str(codec or loaded.training.get("codec", ""))))
+    frames = codec_for(loaded.core, str(codec or loaded.training.get("codec", "")))
+    check_signature(frames, loaded.card.get("codec_signature"))
+    core = VideoCore(loaded.core, frames)
     loaded.fill(core.network)
     cfg = loaded.core
     return WorldModel(

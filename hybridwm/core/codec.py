@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from .conditioning import quantise, to_images, to_video
 from .config import CoreConfig
+
+PROBE = 64  # pixels: the side of the picture by which autoencoders are told apart
 
 
 @runtime_checkable
@@ -44,6 +47,26 @@ class PixelCodec:
 
     def decode(self, frames: Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B H W 3"]:
         return to_images(frames)[0]
+
+
+def signature(codec: Codec) -> list[float]:
+    """Eight numbers by which one autoencoder is told from another: what it makes of a fixed picture."""
+    across, down = torch.meshgrid(torch.linspace(0, 1, PROBE), torch.linspace(0, 1, PROBE), indexing="xy")
+    checks = ((8 * across).floor() + (8 * down).floor()) % 2
+    frame = codec.encode(torch.stack([across, down, checks], -1))
+    return [float(part.mean()) for part in frame.flatten().chunk(8)]
+
+
+def check_signature(codec: Codec, told: Sequence[float] | None) -> None:
+    """Raises ValueError where this is not the autoencoder that had the told signature; None: nothing was told."""
+    if told is None:
+        return
+    found, expected = torch.tensor(signature(codec)), torch.tensor(list(told))
+    if (found - expected).abs().max() > 0.02 * expected.abs().max().clamp(min=0.1):
+        raise ValueError(
+            f"codec: expected the autoencoder that these weights were trained with; {getattr(codec, 'folder', codec)} "
+            "makes other latents of a test picture. Pass codec=FOLDER of the one that training names."
+        )
 
 
 def codec_for(config: CoreConfig, folder: str = "") -> Codec:

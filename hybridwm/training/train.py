@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import flow
-from ..core.codec import codec_for
+from ..core.codec import codec_for, signature
 from ..core.network import VideoNetwork
 from ..core.vectors import unpack
 from ..weights.store import load_weights, save_weights
@@ -102,5 +102,6 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
         **trained.card,
     }
     if walks.latents is not None:
+        card["codec_signature"] = [round(number, 5) for number in signature(codec)]
         card["deviation_of_latents"] = round(walks.latents.deviation, 4)
     return save_weights(folder, config.name, config.core, asdict(config), trained.average, card)

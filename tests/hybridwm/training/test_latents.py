@@ -122,6 +122,10 @@ def test_a_core_of_latents_is_trained_loaded_started_stepped_and_grounded(folder
             hybridwm.load(run, memory="recent")
         again = hybridwm.load(run, codec=moved, memory="splat", depth="stereo")
         assert torch.equal(again.step(again.start(views, seed=1), "forward")[1].image, frames[0])
+        kind = "AutoencoderTiny" if "Tiny" in (moved / "config.json").read_text() else "AutoencoderKL"
+        other = save_autoencoder(kind, tmp_path / "other", scaling_factor=4.0)
+        with pytest.raises(ValueError, match="makes other latents of a test picture"):
+            hybridwm.load(run, codec=other, memory="recent")
     finally:
         moved.rename(folder)
 
