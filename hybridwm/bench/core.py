@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Area: what is measured. In the order of the table.
 AREAS = {
     "speed": "frames a second and milliseconds by part, cached beside uncached, time and memory over 500 steps",
+    "actions": "action following and an inverse-dynamics probe, with the render dropped",
     "drift": "rollouts of 64 and 128 frames by four bounds, beside guards that must break one",
     "noise": "a noise level for each frame: edits to the future, noisy histories, schedules of sampling",
     "steps": "1, 2, 4 and 32 solver steps, one frame ahead",

@@ -111,6 +111,28 @@ def _speed() -> list[Row]:
     return rows
 
 
+def _actions() -> list[Row]:
+    """The control of action following is the twin where there is one, trained on shuffled actions."""
+    rows = []
+    for ahead, words in (("1", "one step"), ("4", "four steps")):
+        name = f"following, {ahead} ahead"
+        rows += [
+            Row("actions", f"action following, {words} ahead, render dropped", f"ours: {name}", asked=Asked(low=0.85),
+                control=Control("frozen frame", f"frozen frame: {name}")),
+            Row("actions", f"… of the twin, trained on shuffled actions, {words} ahead", f"twin: {name}",
+                asked=Asked(high=0.55), control=Control("ours", f"ours: {name}")),
+        ]  # fmt: skip
+    for span in ("steps 1 to 16", "steps 48 to 64"):
+        rows += [
+            Row("actions", f"inverse-dynamics probe, {span}: right on real pairs", f"real: {span}: right"),
+            Row("actions", f"inverse-dynamics probe, {span}: right on imagined pairs", f"ours: {span}: right"),
+            Row("actions", f"inverse-dynamics probe, {span}: imagined over real", f"ours: {span}: over real pairs",
+                asked=Asked(low=0.8), control=Control("frozen frame", f"frozen frame: {span}: over real pairs")),
+            Row("actions", f"inverse-dynamics probe, {span}: the twin over real", f"twin: {span}: over real pairs"),
+        ]  # fmt: skip
+    return rows
+
+
 def _drift() -> list[Row]:
     likeness = "likeness to the beginning above the truth's"
     kinds = {
@@ -255,7 +277,8 @@ def _scaling() -> list[Row]:
     return rows
 
 
-ROWS: tuple[Row, ...] = (*_speed(), *_drift(), *_noise(), *_steps(), *_fork(), *_guidance(), *_recall(), *_scaling())
+_AREAS = (_speed, _actions, _drift, _noise, _steps, _fork, _guidance, _recall, _scaling)
+ROWS: tuple[Row, ...] = tuple(row for area in _AREAS for row in area())
 
 
 def lines(figures: Figures, rows: Sequence[Row] = ROWS) -> list[Line]:

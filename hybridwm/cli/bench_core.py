@@ -12,12 +12,12 @@ import tyro
 from ..bench.core import AREAS, ONLY_BY_NAME
 from ..configuration import load_yaml
 
-Area = Literal["speed", "drift", "noise", "steps", "guidance", "fork", "recall", "scaling"]
+Area = Literal["speed", "actions", "drift", "noise", "steps", "guidance", "fork", "recall", "scaling"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure a video core in rooms that training never saw: speed, drift, noise levels, few solver steps.
+    """Measure a video core in rooms that training never saw: speed, actions, drift, noise levels, few solver steps.
 
     Every bound has a control that must break it; the table names a control that does not.
     """

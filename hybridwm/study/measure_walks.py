@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..world_model import WorldState, imagine
+from ..world_model import WorldModel, WorldState, imagine
 from . import arms, following, guards
 from .demo_config import DemoConfig
 from .episodes import Episode
@@ -45,7 +45,7 @@ def measure_walk(config: DemoConfig, index: int) -> dict[str, Any]:
         "seed": seed,
         "errors": errors,
         "one_step": _one_step(config, windows),
-        "following": _following(config, windows),
+        "following": following_errors(arms.world(config.weights, arms.VIDEO), windows),
         "yaw": episode.actions[:, 2].tolist(),
         "flow": flows,
         "timing": {arm: _acts_at_once(config, arm, windows[0]) for arm in (arms.VIDEO, arms.STEREO)},
@@ -77,10 +77,8 @@ def _one_step(config: DemoConfig, windows: list[Episode]) -> dict[str, list[list
     return {name: step_errors(torch.stack(shown), truth) for name, shown in frames.items()}
 
 
-def _following(config: DemoConfig, windows: list[Episode]) -> dict[str, list[dict[str, float | None]]]:
-    """Salient errors 1 and 4 steps ahead with the render dropped: true, mirrored and another window's
-    actions."""
-    model = arms.world(config.weights, arms.VIDEO)
+def following_errors(model: WorldModel, windows: list[Episode]) -> dict[str, list[dict[str, float | None]]]:
+    """Salient errors 1 and 4 steps ahead: with true, mirrored and another window's actions."""
     steps: dict[str, list[dict[str, float | None]]] = {"1": [], "4": []}
     for k, episode in enumerate(windows):
         state = arms.begin(model, episode)

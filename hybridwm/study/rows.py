@@ -54,9 +54,9 @@ def row_1(walks: Sequence[Record]) -> list[Figure]:
     for key, words in (("1", "1 step ahead"), ("4", "4 steps ahead")):
         name = f"action following, {words}, render dropped"
         note = "true against mirrored and permuted actions, same noise"
-        result.append(figure(1, name, _following(walks, key), "share", "≥ .85", note=note))
+        result.append(figure(1, name, followed(walks, key), "share", "≥ .85", note=note))
     note = "ignores its action by construction; stands in for a net trained on shuffled actions"
-    ignores = _following(walks, "1", true="frozen", wrong=("frozen",))
+    ignores = followed(walks, "1", true="frozen", wrong=("frozen",))
     result.append(
         figure(1, "action following of the frozen frame", ignores, "share", "≤ .55", kind="control", note=note)
     )
@@ -204,7 +204,7 @@ def row_12(returns: Sequence[Record]) -> list[Figure]:
     return [figure(12, name, interval, "dB", target, kind=kind) for name, interval, target, kind in pairs]
 
 
-def _following(
+def followed(
     walks: Sequence[Record], key: str, true: str = "true", wrong: tuple[str, ...] = ("mirrored", "permuted")
 ) -> Interval:
     """Action following of each scene, resampled over scenes."""

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from hybridwm.bench import core_cache, core_endurance, core_noise, core_speed, core_steps
+from hybridwm.bench import core_actions, core_cache, core_endurance, core_noise, core_speed, core_steps
 from hybridwm.bench.core import AREAS
 from hybridwm.bench.core_setup import CoreSetup
+from hybridwm.bench.recon import flattened
 from hybridwm.core.config import CoreConfig
 from hybridwm.core.video_core import VideoCore
 from hybridwm.study import arms
+from hybridwm.study.inverse_dynamics import real_pairs
 from hybridwm.study.trajectories import random_walk
 from hybridwm.weights.store import save_weights
 
@@ -49,6 +51,20 @@ def test_history_noise_reaches_the_frame_and_is_nothing_without_history(model, w
     assert len(set(shown[:, 0])) > 1
     assert len(set(hidden[:, 0])) == 1
     assert (shown[:, 1] == hidden[:, 1]).all()
+
+
+def test_actions_are_read_off_every_rollout_and_a_frozen_one_has_none(weights, monkeypatch):
+    monkeypatch.setattr(core_actions, "QUICK_STEPS", 16)
+    monkeypatch.setattr(core_actions, "real_pairs", lambda rig: real_pairs(rig, rooms=4))
+    setup = CoreSetup(weights, twin=weights, quick=True, workers=1, first_seed=9_000_000)
+    figures = dict(flattened(core_actions.measure(weights, setup)))
+    assert figures["real: steps 1 to 16: over real pairs: value"] == 1
+    assert figures["real: steps 1 to 16: right: value"] > 0.5
+    assert figures["frozen frame: steps 1 to 16: over real pairs: value"] < 0.2
+    assert figures["frozen frame: following, 1 ahead: value"] == 0.5
+    for name in ("following, 1 ahead", "following, 4 ahead", "steps 1 to 16: right"):
+        assert figures[f"ours: {name}: value"] == figures[f"twin: {name}: value"], "the same weights"
+    assert "ours: steps 48 to 64: right: value" not in figures
 
 
 def test_rank_correlation():
