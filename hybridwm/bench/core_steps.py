@@ -2,6 +2,9 @@
 
 FD_r is over stacks of four successive predictions, each from its own true past. Controls: the 32-step frames blurred
 over 3 x 3 pixels must be told by FD_r, and the last observed frame must be far below in PSNR.
+
+*Familiar* frames are those into which next to nothing enters that the core's own window of frames has not shown: what
+video alone loses there against the best arm is not for want of a memory.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ from ..core.codec import decode_eyes
 from ..run_folder import RunFolder
 from ..study import arms
 from ..study.drift import STACK, Moments, distance, over_scenes, random_features
+from ..study.episodes import Episode
 from ..study.measure_walks import step_errors
 from ..study.pool import Unit
 from ..study.pool import measure as in_workers
 from ..study.statistics import bootstrap, psnr_gain_statistic, psnr_statistic
 from ..study.trajectories import random_walk
+from ..study.visibility import seen_before
 from .core_setup import VIEWS, CoreSetup, described, keep
 
 SCENES = 24
@@ -30,6 +35,7 @@ SOLVER_STEPS = (1, 2, 4, 32)
 MOST = SOLVER_STEPS[-1]
 RUNS = (0, 20)  # places in the walk at which STACK successive frames are predicted
 ARMS = {"video only": arms.VIDEO, "grounded": arms.STEREO}
+ENTERS = 0.02  # share of pixels that may be new in a familiar frame
 COPY, BLURRED = "copy", f"{MOST} steps, blurred"
 
 
@@ -40,7 +46,7 @@ def measure(weights: str, setup: CoreSetup, folder: RunFolder | None = None) -> 
     records.sort(key=lambda record: record["seed"])
     for record in records:
         keep(folder, area="steps", seed=record["seed"], errors=record["errors"])
-    return {arm: _figures(records, arm) for arm in ARMS}
+    return {arm: _figures(records, arm) for arm in ARMS} | {"familiar": _familiar(records)}
 
 
 def scene(setup: CoreSetup, index: int) -> dict[str, Any]:
@@ -49,21 +55,24 @@ def scene(setup: CoreSetup, index: int) -> dict[str, Any]:
     walk = random_walk(seed, VIEWS + RUNS[-1] + STACK, arms.rig(setup.weights))
     errors: dict[str, dict[str, list[float]]] = {}
     features: dict[str, dict[str, tuple[Moments, Moments]]] = {}
+    ahead: dict[str, list[list[float]]] = {}
     for arm in ARMS:
         runs = [predictions(setup.weights, ARMS[arm], walk, first) for first in RUNS]
         errors[arm], features[arm] = {}, {}
+        ahead[arm] = [error for shown, truth in runs for error in step_errors(shown["1"], truth)]
         for name in runs[0][0]:
             pairs = [(shown[name], truth) for shown, truth in runs]
             found = np.array([step_errors(frames, truth) for frames, truth in pairs]).sum((0, 1))
             errors[arm][name] = found.tolist()
             own, true = (np.concatenate([random_features(pair[i]) for pair in pairs]) for i in range(2))
             features[arm][name] = (Moments.of(own), Moments.of(true))
-    return {"seed": seed, "errors": errors, "features": features}
+    new = [share for first in RUNS for share in entering(setup.weights, walk, first)]
+    return {"seed": seed, "errors": errors, "features": features, "ahead": ahead, "new": new}
 
 
 @torch.no_grad()
 def predictions(
-    weights: str, arm: str, walk: Any, first: int
+    weights: str, arm: str, walk: Episode, first: int
 ) -> tuple[dict[str, Float[Tensor, "T H W 3"]], Float[Tensor, "T H W 3"]]:
     """STACK successive frames, each imagined one step ahead of what was seen until then, and their truth."""
     model = arms.world(weights, arm)
@@ -81,6 +90,40 @@ def predictions(
     shown = {name: torch.stack(found) for name, found in frames.items()}
     shown[BLURRED] = blurred(shown[str(MOST)])
     return shown, torch.stack(truth)
+
+
+def entering(weights: str, walk: Episode, first: int) -> list[float]:
+    """For each predicted frame, the share of its pixels that none of the core's recent frames has shown."""
+    window = arms.world(weights, arms.VIDEO).core.config.window
+    shares = []
+    for t in range(first, first + STACK):
+        episode = walk.window(t, VIEWS, 1)
+        recent = [view for view in episode.views[-window:] if view.depth is not None]
+        depths, cameras = [view.depth for view in recent], [view.camera for view in recent]
+        seen = seen_before(episode.depth[0], episode.cameras[0], depths, cameras)
+        shares.append(1 - float(seen.float().mean()))
+    return shares
+
+
+def _familiar(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """PSNR of each arm with one solver step over familiar frames, and what video only loses against the other."""
+    kept = [[i for i, share in enumerate(record["new"]) if share <= ENTERS] for record in records]
+    errors = {
+        arm: np.array(
+            [np.array(r["ahead"][arm])[i].sum(0) for r, i in zip(records, kept, strict=True) if i]
+        ).reshape(-1, 2)
+        for arm in ARMS
+    }
+    if not any(kept):
+        return {"frames": 0.0}
+    video, grounded = errors.values()
+    return {
+        "frames": float(sum(map(len, kept))),
+        **{arm: {"PSNR": described(bootstrap(found, psnr_statistic))} for arm, found in errors.items()},
+        "dB of video only over grounded": described(
+            bootstrap(np.concatenate([video, grounded], 1), psnr_gain_statistic)
+        ),
+    }
 
 
 def blurred(frames: Float[Tensor, "T H W 3"]) -> Float[Tensor, "T H W 3"]:

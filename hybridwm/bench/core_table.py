@@ -193,6 +193,11 @@ def _steps() -> list[Row]:
                 f"{arm}: 2 steps: FD_r over that of 32 steps", asked=Asked(high=1.1),
                 control=Control("32, blurred", f"{arm}: 32 steps, blurred: FD_r over that of 32 steps")),
         ]  # fmt: skip
+    rows.append(Row("steps", "frames into which nothing new enters", "familiar: frames", "{:.0f}"))
+    rows += [Row("steps", f"… {arm}, one solver step: PSNR, dB", f"familiar: {arm}: PSNR")
+             for arm in ("video only", "grounded")]  # fmt: skip
+    rows.append(Row("steps", "… video only over grounded, dB", "familiar: dB of video only over grounded", "{:+.2f}",
+                    Asked(low=-0.5)))  # fmt: skip
     return rows
 
 

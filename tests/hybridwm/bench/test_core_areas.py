@@ -11,10 +11,13 @@ from hybridwm.bench.core_setup import CoreSetup
 from hybridwm.bench.recon import flattened
 from hybridwm.core.config import CoreConfig
 from hybridwm.core.video_core import VideoCore
-from hybridwm.study import arms
+from hybridwm.study import arms, trajectories
+from hybridwm.study.episodes import record
 from hybridwm.study.inverse_dynamics import real_pairs
 from hybridwm.study.trajectories import random_walk
 from hybridwm.weights.store import save_weights
+from hybridwm.worlds.rooms.collision import sample_free_pose
+from hybridwm.worlds.rooms.layout import make_room, stack_rooms
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,18 @@ def test_predictions_are_one_frame_ahead_of_the_true_past(weights, walk, monkeyp
     assert torch.equal(frames[core_steps.COPY], torch.stack(images[7:11]))
     assert set(frames) == {"1", "2", core_steps.COPY, core_steps.BLURRED}
     assert not torch.equal(frames["1"], frames["2"])
+
+
+def test_what_enters_a_frame_is_what_the_window_has_not_shown(weights):
+    """Turning shows new pixels at the image's edge; going back to a place that was just left shows none."""
+    rooms, shares = stack_rooms([make_room(9_000_000)]), []
+    start = sample_free_pose(rooms, seed=0, radius=trajectories.SPACE)[0]
+    for names in (["left"] * 12, ["left", "right"] * 6):
+        route = trajectories._follow(start, trajectories._actions(names), observed=12)
+        walk = record(rooms, route, 9_000_000, arms.rig(weights))
+        shares.append(core_steps.entering(weights, walk, 0))
+    assert min(shares[0]) > 0.1
+    assert max(shares[1]) < 0.02
 
 
 def test_blurring_keeps_the_mean_and_little_else():
