@@ -111,8 +111,9 @@ class VideoNetwork(nn.Module):
         known = inside[:, :, :, None].to(told.dtype)
         out = _blend(told, carried, known, recalled, alpha)
         if self.finish is not None:
-            noisy_eyes = _by_eye(noisy[:, first:], cfg)
-            planes = torch.cat([noisy_eyes, told, carried, known, recalled, alpha, out], 3)
+            # what is noise alone has nothing to tell of single pixels, and would go through to them
+            kept = (1 - conditions.t[:, first:])[:, :, None, None, None, None] * _by_eye(noisy[:, first:], cfg)
+            planes = torch.cat([kept, told, carried, known, recalled, alpha, out], 3)
             told = told + self.finish(planes, c[:: cfg.folds, first:])
             out = _blend(told, carried, known, recalled, alpha)
         beside = None if self.vectors is None else self.vectors.told(x[:, :, 1 : -cfg.patches])

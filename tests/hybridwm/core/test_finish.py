@@ -71,6 +71,19 @@ def test_pixels_are_told_of_their_neighbours_across_patches_but_not_of_the_other
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("t", [1.0, 0.7, 0.0])
+def test_the_noisy_frame_is_shown_as_far_as_it_tells_of_the_clean_one(t):
+    """Shown pure noise, the layers let it through into samples of one step."""
+    model, shown = network(CORE, trained=True), []
+    assert model.finish is not None
+    model.finish.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    told = conditions(CORE)
+    model(noisy(CORE), replace(told, t=torch.full_like(told.t, t)))
+    expected = (1 - t) * noisy(CORE).view(1, 1, 2, 3, 16, 32)
+    torch.testing.assert_close(shown[0][:, :, :, :3], expected)
+
+
+@torch.no_grad()
 def test_the_frames_of_a_clip_are_finished_as_each_alone():
     core = replace(CORE, window=0)
     model = network(core, trained=True)
