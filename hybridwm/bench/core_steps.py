@@ -98,8 +98,8 @@ def entering(weights: str, walk: Episode, first: int) -> list[float]:
     shares = []
     for t in range(first, first + STACK):
         episode = walk.window(t, VIEWS, 1)
-        recent = [view for view in episode.views[-window:] if view.depth is not None]
-        depths, cameras = [view.depth for view in recent], [view.camera for view in recent]
+        recent = [(view.depth, view.camera) for view in episode.views[-window:] if view.depth is not None]
+        depths, cameras = [depth for depth, _ in recent], [camera for _, camera in recent]
         seen = seen_before(episode.depth[0], episode.cameras[0], depths, cameras)
         shares.append(1 - float(seen.float().mean()))
     return shares

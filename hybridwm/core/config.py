@@ -33,8 +33,9 @@ class CoreConfig:
     """Attention heads; `dim / heads` must be a multiple of 8 (rotary pairs over time, y, x)."""
     mlp_ratio: int = 4
     """Hidden width of the feed-forward layers over `dim`."""
-    finish: int = 48
-    """Channels of the convolutions over pixels that end the head, at half of the resolution; 0 leaves them out."""
+    finish: int = 0
+    """Channels of the convolutions over pixels that end the head, at half of the resolution; 0 leaves them out, as the
+    packaged weights do."""
     window: int = 4
     """Past frames that a frame may look at."""
     levels: int = 6

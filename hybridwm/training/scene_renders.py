@@ -101,7 +101,7 @@ def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: RoomsRig) -> tup
     for i in past:
         state = observe(state, _view(walks, walk, i, rig), i, observed=True)
     if wrong:
-        state = wrong_splats(state, wrong, generator)
+        state = wrong_splats(memory.scene(state), wrong, generator)
     shown = []
     for i in range(start, start + config.clip):
         view = _view(walks, walk, i, rig)

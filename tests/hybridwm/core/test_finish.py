@@ -10,7 +10,7 @@ from hybridwm.core.config import CoreConfig
 from hybridwm.core.finish import Finish
 from hybridwm.core.network import VideoNetwork
 
-CORE = CoreConfig(height=16, width=32, patch=8, dim=24, depth=2, heads=3, window=2)
+CORE = CoreConfig(height=16, width=32, patch=8, dim=24, depth=2, heads=3, window=2, finish=16)
 
 
 def conditions(core: CoreConfig, frames: int = 1) -> Conditions:

@@ -17,9 +17,9 @@ def names_and_shapes(config: CoreConfig) -> tuple[int, str]:
 
 
 def test_the_default_core_has_the_names_and_shapes_of_the_packaged_weights():
-    assert names_and_shapes(CoreConfig()) == (140, "30f02eb5e78e20a0")
+    assert names_and_shapes(CoreConfig()) == (132, "f5a45bd1b5dec9c6")
 
 
-@pytest.mark.parametrize("change", [{"eyes": 1}, {"eye_channels": 4, "eyes": 1}, {"width": 96}])
+@pytest.mark.parametrize("change", [{"eyes": 1}, {"eye_channels": 4, "eyes": 1}, {"width": 96}, {"finish": 48}])
 def test_another_configuration_has_others(change):
     assert names_and_shapes(CoreConfig(**change)) != names_and_shapes(CoreConfig())
