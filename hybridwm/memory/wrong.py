@@ -11,6 +11,8 @@ from recon import GaussianScene
 
 def wrong_splats(scene: GaussianScene, share: float, generator: torch.Generator) -> GaussianScene:
     """The scene with a share of its splats (drawn one by one) at random places of its box, in the colours of others."""
+    if len(scene) == 0:
+        return scene
     gaussians = scene.gaussians
     wrong = torch.rand(len(scene), generator=generator) < share
     low, high = gaussians.means.amin(0), gaussians.means.amax(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -48,10 +49,12 @@ class SceneRenders:
 def load_or_make_renders(
     folder: Path, walks: Episodes, config: TrainConfig, rig: RoomsRig, *, quiet: bool = False
 ) -> SceneRenders:
-    """The clips of all walks; shards already in `folder` are not made again. A function of the walks and the seed.
+    """The clips of all walks; shards already in `folder` are not made again. A function of the walks and of what the
+    configuration says of rooms, clips and renders, not of the training seed.
 
     Raises ValueError for shards of another configuration.
     """
+    made_for = _made_for(config)
     shards = []
     for first in tqdm(range(0, len(walks), SHARD), desc="scenes", unit="shard", disable=quiet):
         path = folder / f"scenes-{first:08d}.safetensors"
@@ -60,23 +63,34 @@ def load_or_make_renders(
             made = [_clip(walks, walk, config, rig) for walk in range(first, first + count)]
             recall, start = torch.stack([clip for clip, _ in made]), torch.tensor([begin for _, begin in made])
             with atomic_write(path) as temporary:
-                save_file({"recall": recall.half(), "start": start}, temporary)
+                save_file({"recall": recall.half(), "start": start}, temporary, metadata={"made_for": made_for})
         tensors = load_file(path)
         expected = (count, config.clip, CHANNELS, *config.core.image_size)
-        if set(tensors) != set(FIELDS) or tuple(tensors["recall"].shape) != expected:
+        with safe_open(path, "pt") as shard:
+            same = (shard.metadata() or {}).get("made_for") == made_for
+        if not same or set(tensors) != set(FIELDS) or tuple(tensors["recall"].shape) != expected:
             raise ValueError(
                 f"{path}: expected scenes of {expected} (walks, frames, channels, height, width); found another "
-                "configuration's. Use a new run folder or remove the old shards."
+                "configuration's. Use a new run folder (or --data) or remove the old shards."
             )
         shards.append(tensors)
     return SceneRenders(*(torch.cat([shard[name] for shard in shards]) for name in FIELDS))
+
+
+def _made_for(config: TrainConfig) -> str:
+    """What scenes depend on beside the walks' number, in words: runs that share a folder must agree in it."""
+    rooms, recall = config.episodes, config.recall
+    return (
+        f"rooms from {rooms.first_seed}, {rooms.steps} steps, {rooms.fov_x} degrees, {rooms.baseline} m, clips of "
+        f"{config.clip}, wrong {recall.wrong}, imagined {recall.imagined}"
+    )
 
 
 @torch.no_grad()
 def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: RoomsRig) -> tuple[Float[Tensor, "F r H W"], int]:
     """What the scene shows from each frame of a clip, before that frame is fused; and where the clip begins."""
     core, recall = config.core, config.recall
-    generator = torch.Generator().manual_seed((config.seed * 1_000_003 + walk) * 7919 + 19)
+    generator = torch.Generator().manual_seed((config.episodes.first_seed + walk) * 7919 + 19)
 
     def uniform() -> float:
         return float(torch.rand((), generator=generator))
@@ -100,14 +114,13 @@ def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: RoomsRig) -> tup
 
     for i in past:
         state = observe(state, _view(walks, walk, i, rig), i, observed=True)
-    if wrong:
+    if wrong:  # of nothing, where stereo measured nothing
         state = wrong_splats(memory.scene(state), wrong, generator)
     shown = []
     for i in range(start, start + config.clip):
         view = _view(walks, walk, i, rig)
         told = recall_tensor(memory.recall(state, view.camera, rig.baseline), core.eyes, *core.image_size)
-        assert told is not None
-        shown.append(told)
+        shown.append(torch.zeros(CHANNELS, *core.image_size) if told is None else told)
         if imagined:
             view = _as_imagined(view, uniform(), generator)
         state = observe(state, view, i, observed=not imagined)

@@ -98,6 +98,15 @@ def test_what_enters_a_frame_is_what_the_window_has_not_shown(weights):
     assert max(shares[1]) < 0.02
 
 
+def test_familiar_frames_alone_are_held_against_each_other():
+    one, many = [1.0, 10.0], [1000.0, 10.0]
+    record = {"new": [0.0, 0.5], "ahead": {"video only": [many, one], "grounded": [one, many]}}
+    figures = core_steps._familiar([record, record, {**record, "new": [0.5, 0.5]}])
+    assert figures["frames"] == 2
+    assert figures["dB of video only over grounded"]["value"] == pytest.approx(-30)
+    assert core_steps._familiar([{**record, "new": [0.5, 0.5]}]) == {"frames": 0.0}
+
+
 def test_blurring_keeps_the_mean_and_little_else():
     frames = torch.rand(2, 16, 16, 3, generator=torch.Generator().manual_seed(0))
     soft = core_steps.blurred(frames)

@@ -32,3 +32,7 @@ def test_a_share_is_moved_within_the_scene_and_the_rest_stays(scene):
 def test_no_share_changes_nothing(scene):
     same = wrong_splats(scene, 0.0, torch.Generator().manual_seed(1)).gaussians
     assert torch.equal(same.means, scene.gaussians.means) and torch.equal(same.sh, scene.gaussians.sh)
+
+
+def test_an_empty_scene_stays_empty():
+    assert len(wrong_splats(GaussianScene.empty(), 0.5, torch.Generator().manual_seed(1))) == 0

@@ -64,8 +64,8 @@ def test_both_eyes_see_the_scene_where_it_covers_and_it_grows_with_the_clip(rend
 def test_they_are_a_function_of_walks_and_seed_and_made_once(renders, walks, folder, tmp_path, monkeypatch):
     again = load_or_make_renders(tmp_path, walks, CONFIG, RIG, quiet=True)
     assert torch.equal(again.recall, renders.recall) and torch.equal(again.start, renders.start)
-    other = load_or_make_renders(tmp_path / "other", walks, replace(CONFIG, seed=1), RIG, quiet=True)
-    assert not torch.equal(other.recall, renders.recall)
+    shared = load_or_make_renders(folder, walks, replace(CONFIG, seed=1), RIG, quiet=True)
+    assert torch.equal(shared.recall, renders.recall), "runs of other training seeds share them"
     monkeypatch.setattr(scene_renders, "_clip", lambda *_: pytest.fail("made again"))
     assert torch.equal(load_or_make_renders(folder, walks, CONFIG, RIG, quiet=True).recall, renders.recall)
 
@@ -93,5 +93,18 @@ def test_a_batch_takes_the_clips_that_were_rendered(renders, walks):
 def test_shards_of_another_configuration_and_cores_of_one_eye_are_refused(renders, walks, folder):
     with pytest.raises(ValueError, match="expected scenes of"):
         load_or_make_renders(folder, walks, replace(CONFIG, clip=5), RIG, quiet=True)
+    for other in (
+        replace(CONFIG, recall=replace(CONFIG.recall, wrong=0.1)),
+        replace(CONFIG, episodes=replace(CONFIG.episodes, first_seed=5)),
+    ):
+        with pytest.raises(ValueError, match="found another configuration's"):
+            load_or_make_renders(folder, walks, other, RIG, quiet=True)
     with pytest.raises(ValueError, match=r"rendered: expected 0 for a core of one eye"):
         replace(CONFIG, core=replace(CONFIG.core, eyes=1))
+
+
+def test_walls_that_stereo_cannot_measure_make_empty_renders(walks, tmp_path):
+    blank = replace(walks, rgb=torch.full_like(walks.rgb, 128))
+    wrong = replace(CONFIG, recall=replace(CONFIG.recall, wrong=0.5))
+    renders = load_or_make_renders(tmp_path, blank, wrong, RIG, quiet=True)
+    assert float(renders.recall[:, :, 6:8].max()) < 0.5
