@@ -52,12 +52,17 @@ def _register_environments() -> None:
         return
     import gymnasium
 
-    if "hybridwm/Rooms-v0" not in gymnasium.registry:
-        gymnasium.register(
-            id="hybridwm/Rooms-v0",
-            entry_point="hybridwm.worlds.rooms.env:RoomsEnv",
-            vector_entry_point="hybridwm.worlds.rooms.vector:RoomsVectorEnv",
-        )
+    for name, entry, vector_entry in (
+        ("Rooms", "rooms.env:RoomsEnv", "rooms.vector:RoomsVectorEnv"),
+        ("Doom", "doom.env:DoomEnv", None),
+        ("Arm", "arm.env:ArmEnv", None),
+    ):
+        if f"hybridwm/{name}-v0" not in gymnasium.registry:
+            gymnasium.register(
+                id=f"hybridwm/{name}-v0",
+                entry_point=f"hybridwm.worlds.{entry}",
+                vector_entry_point=vector_entry and f"hybridwm.worlds.{vector_entry}",
+            )
 
 
 for _package in ("recon", "render"):
