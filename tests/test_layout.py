@@ -43,7 +43,7 @@ DOORS = {
     "kornia": set(),
     "llvmlite": {"render/cpu/"},
     "matplotlib": set(),
-    "mujoco": {"hybridwm/worlds/arm/"},
+    "mujoco": {"hybridwm/actions/mujoco_import.py"},
     "numba": {"render/cpu/"},
     "open3d": {"recon/open3d_import.py"},
     "PIL": {
