@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,65 +12,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recon import DepthContext, GaussianScene, View, depth_source
+from recon import DepthContext, View, depth_source
 from recon.depth_sources import reads_depth, reads_truth
 from render import Camera
 
 from .actions.between import action_between
 from .actions.choice import action_vector
 from .actions.walker import Walker
+from .core.batch import Imagined, imagine_batch, remember_batch
 from .core.codec import check_signature, codec_for, decode_eyes, encode_eyes
 from .core.conditioning import Recalled, to_depth
 from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
 from .memory import Memory, make_memory
 from .weights.store import load_weights
-
-Oracle = Callable[[Camera], Tensor]
-"""camera -> depth [H, W] in metres: the simulator's, for the depth source `truth`."""
+from .world_state import Frame, Oracle, Rollout, WorldState
 
 KEPT_VIEWS = 4
 """Measured views that a state keeps, for depth sources that match over time and for the test of what moves."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """An imagined frame: images [H, W, 3] 0…1, the camera it is seen from, and the seconds each part took. depth: what
-    an rgb-d core imagined, metres, 0 where it is beyond what such frames hold. vectors: what came with it, of a core
-    that imagines any."""
-
-    image: Float[Tensor, "H W 3"]
-    camera: Camera
-    right: Float[Tensor, "H W 3"] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    depth: Float[Tensor, "H W"] | None = None
-    vectors: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class WorldState:
-    """Everything the next step depends on. Keep it to fork, go back to it to restore: nothing in it is rewritten."""
-
-    camera: Camera
-    steps: int
-    context: Context
-    memory: Any
-    views: tuple[View, ...]
-    baseline: float | None
-    clearance: float | None = None
-    oracle: Oracle | None = None
-    scene: GaussianScene | None = None
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """frames[i] results from actions[i]; the start views are not among them. seconds: totals by part."""
-
-    frames: Float[Tensor, "T H W 3"]
-    right: Float[Tensor, "T H W 3"] | None
-    cameras: tuple[Camera, ...]
-    state: WorldState
-    seconds: dict[str, float]
 
 
 class WorldModel:
@@ -166,7 +125,7 @@ class WorldModel:
                     else action_vector(actions[i - 1])
                 )
                 told = None if vectors is None else vectors[i]
-                context = self._remember(context, view, action, vectors=told)
+                (context,) = self._remember([context], [view], [action], vectors=[told])
         last = views[-1]
         return WorldState(
             camera=last.camera,
@@ -188,28 +147,64 @@ class WorldModel:
         is known (a planned walk); otherwise the body moves, and stops before what it measured ahead.
         Raises ValueError for an action outside the space.
         """
-        action = action_vector(action)
+        return self.step_all([state], [action], None if camera is None else [camera])[0]
+
+    @torch.no_grad()
+    def step_all(
+        self, states: Sequence[WorldState], actions: Sequence[Any] | Tensor, cameras: Sequence[Camera] | None = None
+    ) -> list[tuple[WorldState, Frame]]:
+        """`step` of several dreams: the network takes them as one batch, memories and depth one after the other.
+
+        Equal to single steps but for rounding. Frame.seconds: each one's share of the time of all.
+        """
+        told = [action_vector(action) for action in actions]
         clock = _Clock()
-        if camera is None:
-            clearance = None if state.clearance is None else torch.tensor(state.clearance)
-            camera = replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
-        recalled = self.memory.recall(state.memory, camera, state.baseline)
+        if cameras is None:
+            cameras = [self._moved(state, action) for state, action in zip(states, told, strict=True)]
+        every = list(zip(states, cameras, strict=True))
+        recalled = [self.memory.recall(state.memory, camera, state.baseline) for state, camera in every]
         clock.lap("render")
-        video, vectors = self.core.imagine_all(
-            state.context,
+        imagined = imagine_batch(
+            self.core,
+            [state.context for state in states],
             recalled,
-            camera,
-            action,
+            cameras,
+            told,
             solver_steps=self.solver_steps,
             shortcut=self.shortcut,
             guidance=self.guidance,
         )
+        views = [
+            self._seen(video, camera, state.baseline)
+            for (video, _), (state, camera) in zip(imagined, every, strict=True)
+        ]
+        contexts = self._remember([state.context for state in states], views, told, imagined)
+        clock.lap("denoise")
+        after = [
+            self._observed(state, context, view, known, clock)
+            for state, context, view, known in zip(states, contexts, views, recalled, strict=True)
+        ]
+        share = {part: seconds / len(after) for part, seconds in clock.seconds.items()}
+        frames = [
+            Frame(view.image, view.camera, view.right, share, view.depth, vectors)
+            for view, (_, vectors) in zip(views, imagined, strict=True)
+        ]
+        return list(zip(after, frames, strict=True))
+
+    def _moved(self, state: WorldState, action: Float[Tensor, "4"]) -> Camera:
+        clearance = None if state.clearance is None else torch.tensor(state.clearance)
+        return replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
+
+    def _seen(self, video: Float[Tensor, "C H W"], camera: Camera, baseline: float | None) -> View:
+        """An imagined frame as a view."""
         image, right = decode_eyes(self.core.codec, video)
         depth = to_depth(video) if self.core.config.rgbd else None
-        view = View(image, camera, depth, right=right, baseline=None if right is None else state.baseline)
-        latents = video if self.core.config.factor > 1 else None
-        context = self._remember(state.context, view, action, latents, vectors)
-        clock.lap("denoise")
+        return View(image, camera, depth, right=right, baseline=None if right is None else baseline)
+
+    def _observed(
+        self, state: WorldState, context: Context, view: View, recalled: Recalled, clock: _Clock
+    ) -> WorldState:
+        """The state after an imagined view, measured where memory needs it."""
         if self.depth is not None and reads_truth(self.depth):
             # what is imagined is never taken for the simulator's
             view = replace(view, depth=None)
@@ -223,9 +218,9 @@ class WorldModel:
             state.memory, view, observed=False, step=state.context.steps, recalled=recalled, earlier=views[:-1]
         )
         clock.lap("fuse" if self.memory.grounded else "denoise")
-        after = replace(
+        return replace(
             state,
-            camera=camera,
+            camera=view.camera,
             steps=state.steps + 1,
             context=context,
             memory=memory,
@@ -233,7 +228,6 @@ class WorldModel:
             clearance=clearance,
             scene=self.memory.scene(memory),
         )
-        return after, Frame(image, camera, right, clock.seconds, depth, vectors)
 
     def _measure(
         self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
@@ -252,23 +246,34 @@ class WorldModel:
 
     def _remember(
         self,
-        context: Context,
-        view: View,
-        action: Float[Tensor, "a"],
-        latents: Tensor | None = None,
-        vectors: Mapping[str, Tensor] | None = None,
-    ) -> Context:
-        """The context after a view; imagined latents are shown as they are, as encoding again would add errors."""
+        contexts: Sequence[Context],
+        views: Sequence[View],
+        actions: Sequence[Float[Tensor, "a"]],
+        imagined: Sequence[Imagined] | None = None,
+        vectors: Sequence[Mapping[str, Tensor] | None] = (None,),
+    ) -> list[Context]:
+        """Contexts after views; imagined latents are shown as they are, as encoding again would add errors."""
         cfg = self.core.config
-        frame = latents
-        if frame is None:
-            right, depth = view.right if cfg.eyes == 2 else None, view.depth if cfg.rgbd else None
-            frame = encode_eyes(self.core.codec, view.image, right, depth)
-        return self.core.remember(
-            context,
-            frame,
-            view.camera,
-            action,
+        if imagined is not None:
+            vectors = [each for _, each in imagined]
+        if imagined is not None and cfg.factor > 1:
+            frames = [latents for latents, _ in imagined]
+        else:
+            frames = [
+                encode_eyes(
+                    self.core.codec,
+                    view.image,
+                    view.right if cfg.eyes == 2 else None,
+                    view.depth if cfg.rgbd else None,
+                )
+                for view in views
+            ]
+        return remember_batch(
+            self.core,
+            contexts,
+            frames,
+            [view.camera for view in views],
+            actions,
             vectors=vectors,
             window=self.memory.frames,
             context_noise=self.context_noise,

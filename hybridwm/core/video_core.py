@@ -12,17 +12,16 @@ from torch import Tensor, nn
 
 from render import Camera
 
+from .batch import imagine_batch, remember_batch
 from .clip import Conditions, Page
 from .codec import Codec, codec_for, encode_eyes, encode_recall, frame_intrinsics
 from .conditioning import Recalled, recall_tensor, remembered_tokens
 from .config import CoreConfig
 from .embeddings import eye_motion
-from .flow import mix
 from .guidance import History, HistoryGuidance
 from .joint import sample_jointly
 from .network import VideoNetwork
-from .sampler import euler, level_of
-from .vectors import by_name, from_names, pack, starting_noise, unpack
+from .sampler import level_of
 
 
 @dataclass(frozen=True)
@@ -102,27 +101,17 @@ class VideoCore(nn.Module):
         own velocity: one step then gives the average of all frames that may come. guidance: needs a context that was
         remembered with it.
         """
-        cfg = self.config
-        guidance = guidance or HistoryGuidance()
-        start = starting_noise(context.seed, context.steps, cfg).to(action.device)
-        level = level_of(solver_steps, cfg.levels) if shortcut else cfg.levels - 1
-        told = self.conditions(context, camera, action, recalled, level=level)
-        told_of = [(history.weight, context.seen_by(history)) for history in guidance.used]
-        if guidance.rest:
-            told_of.append((guidance.rest, ()))
-
-        def denoise(noisy: Tensor, t: Tensor) -> Tensor:
-            frames, vectors = unpack(noisy, cfg.shape)
-            clean = []
-            for w, pages in told_of:
-                predicted = self.network(frames, replace(told, t=t), pages=pages, vectors=vectors)
-                clean.append((w, pack(predicted.frames, predicted.vectors)))
-            if len(clean) == 1:  # of weight 1
-                return clean[0][1]
-            return sum((w * frame for w, frame in clean), torch.zeros_like(noisy))
-
-        frames, vectors = unpack(euler(denoise, start, solver_steps), cfg.shape)
-        return frames[0, 0], by_name(None if vectors is None else vectors[0, 0], cfg)
+        (imagined,) = imagine_batch(
+            self,
+            [context],
+            [recalled],
+            [camera],
+            [action],
+            solver_steps=solver_steps,
+            shortcut=shortcut,
+            guidance=guidance,
+        )
+        return imagined
 
     @torch.no_grad()
     def remember(
@@ -143,30 +132,18 @@ class VideoCore(nn.Module):
         vectors: what came with the frame, of a core that has any. context_noise: the flow time at which the frame is
         shown; training has seen all of them, small ones most.
         """
-        cfg = self.config
-        fixed = starting_noise(context.seed, context.steps, cfg, context=True).to(frame.device)
-        clean = pack(frame[None, None], from_names(vectors, cfg))
-        told = self.conditions(context, camera, action, Recalled(), level=cfg.levels - 1)
-        window = cfg.window if window is None else window
-
-        def written(pages: tuple[Page, ...], level: float) -> tuple[Page, ...]:
-            if not window:
-                return ()
-            t = frame.new_full((1, 1), level)
-            noisy, beside = unpack(mix(clean, fixed, t), cfg.shape)
-            page = self.network.write(noisy, replace(told, t=t), pages, t=level, step=context.steps, vectors=beside)
-            return (*pages, page)[-window:]
-
-        own = cfg.context_noise if context_noise is None else context_noise
-        noisier = dict(context.noisier)
-        levels = guidance.noises if guidance is not None else ()
-        return replace(
-            context,
-            pages=written(context.pages, own),
-            camera=camera,
-            steps=context.steps + 1,
-            noisier=tuple((level, written(noisier.get(level, ()), level)) for level in levels),
+        (after,) = remember_batch(
+            self,
+            [context],
+            [frame],
+            [camera],
+            [action],
+            vectors=[vectors],
+            window=window,
+            context_noise=context_noise,
+            guidance=guidance,
         )
+        return after
 
     @torch.no_grad()
     def sample(
