@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .gym_env import DreamEnv
+    from .gym_vector import DreamVectorEnv
     from .state_file import load_state, save_state
     from .world_model import Frame, Rollout, WorldModel, WorldState, imagine, load
 
 __version__ = "0.1.0"
 __all__ = [
+    "DreamEnv",
+    "DreamVectorEnv",
     "Frame",
     "Rollout",
     "WorldModel",
@@ -26,6 +30,7 @@ __all__ = [
 ]
 
 _EXPORTS = {name: "world_model" for name in __all__ if name != "__version__"}
+_EXPORTS |= {"DreamEnv": "gym_env", "DreamVectorEnv": "gym_vector"}
 _EXPORTS |= {"load_state": "state_file", "save_state": "state_file"}
 
 
@@ -53,15 +58,16 @@ def _register_environments() -> None:
     import gymnasium
 
     for name, entry, vector_entry in (
-        ("Rooms", "rooms.env:RoomsEnv", "rooms.vector:RoomsVectorEnv"),
-        ("Doom", "doom.env:DoomEnv", None),
-        ("Arm", "arm.env:ArmEnv", None),
+        ("Rooms", "worlds.rooms.env:RoomsEnv", "worlds.rooms.vector:RoomsVectorEnv"),
+        ("Doom", "worlds.doom.env:DoomEnv", None),
+        ("Arm", "worlds.arm.env:ArmEnv", None),
+        ("Dream", "gym_env:make_dream", "gym_vector:make_dreams"),
     ):
         if f"hybridwm/{name}-v0" not in gymnasium.registry:
             gymnasium.register(
                 id=f"hybridwm/{name}-v0",
-                entry_point=f"hybridwm.worlds.{entry}",
-                vector_entry_point=vector_entry and f"hybridwm.worlds.{vector_entry}",
+                entry_point=f"hybridwm.{entry}",
+                vector_entry_point=vector_entry and f"hybridwm.{vector_entry}",
             )
 
 
