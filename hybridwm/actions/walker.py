@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+NAMES = ("forward_m", "right_m", "yaw_rad", "pitch_rad")
 STEP = 0.25  # metres
 TURN = math.radians(15.0)
 
@@ -47,6 +49,17 @@ class Walker:
     radius: float = 0.40  # metres kept from what is ahead
     pitch_limit: float = math.radians(60.0)
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Components of an action."""
+        return NAMES
+
+    def read(self, action: Any) -> Float[Tensor, "4"]:
+        """An action by name, by index or as four numbers (actions.choice). Raises ValueError."""
+        from .choice import action_vector  # it knows the walker's actions
+
+        return action_vector(action)
 
     def pitch(self, w2c: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B"]:
         """Angle of the gaze above the horizon, radians."""

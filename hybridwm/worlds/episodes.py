@@ -31,10 +31,9 @@ from recon import View
 from render import Camera, FormatError
 from render.files import atomic_write
 
-VERSION = "1"
-WALKER = ("forward_m", "right_m", "yaw_rad", "pitch_rad")
-"""The action of a walker (actions.walker)."""
+from ..actions.walker import NAMES
 
+VERSION = "1"
 
 @dataclass(frozen=True)
 class Episode:
@@ -56,7 +55,7 @@ class Episode:
     seed: int = 0
     proprio: Float[Tensor, "T P"] | None = None
     touch: Float[Tensor, "T C"] | None = None
-    action_names: tuple[str, ...] = WALKER
+    action_names: tuple[str, ...] = NAMES
     proprio_names: tuple[str, ...] = ()
     touch_names: tuple[str, ...] = ()
     fps: float | None = None
