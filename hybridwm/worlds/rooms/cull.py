@@ -45,4 +45,6 @@ def cull(rooms: RoomBatch, camera: Camera) -> RoomBatch:
         name = {"box": "boxes", "cylinder": "cylinders", "ball": "balls"}[kind]
         kept[name] = table[each, order]
         kept[f"{kind}_materials"] = getattr(rooms, f"{kind}_materials")[each, order]
+        if kind == "ball" and rooms.ball_turns is not None:
+            kept["ball_turns"] = rooms.ball_turns[each, order]
     return replace(rooms, **kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -12,7 +13,9 @@ from gymnasium import spaces
 from ...actions.walker import ACTIONS, action_vectors
 from .collision import sample_free_pose
 from .layout import make_room, stack_rooms
+from .moments import TOUCH_NAMES, Moment, first_moment, next_moment, see_moments
 from .rig import RoomsRig
+from .scenarios import Scenario, Speeds, make_scenario
 from .simulation import Sight, act, see
 
 # bounds of a continuous action: metres forward and right, radians of yaw (left) and pitch (up)
@@ -20,15 +23,18 @@ TWIST = np.array([0.5, 0.5, np.pi / 4, np.pi / 4], dtype=np.float32)
 FARTHEST = 20.0  # metres
 
 
-def observation_space(rig: RoomsRig) -> spaces.Dict:
-    """rgb, right: uint8 [H, W, 3]; depth: metres; camera: w2c, left eye; touch: the last move was stopped."""
+def observation_space(rig: RoomsRig, forces: bool = False) -> spaces.Dict:
+    """rgb, right: uint8 [H, W, 3]; depth: metres; camera: w2c, left eye; touch: the last move was stopped.
+
+    With `forces`, touch is float32 [4] instead, as moments.TOUCH_NAMES.
+    """
     image = spaces.Box(0, 255, (rig.size, rig.size, 3), np.uint8)
     return spaces.Dict(
         rgb=image,
         right=image,
         depth=spaces.Box(0, FARTHEST, (rig.size, rig.size), np.float32),
         camera=spaces.Box(-FARTHEST, FARTHEST, (4, 4), np.float32),
-        touch=spaces.Discrete(2),
+        touch=spaces.Box(0, np.inf, (len(TOUCH_NAMES),), np.float32) if forces else spaces.Discrete(2),
     )
 
 
@@ -74,6 +80,14 @@ def observation(sight: Sight, touch: torch.Tensor, index: int | slice) -> dict[s
     return {k: v[index].cpu().numpy() for k, v in values.items()} | {"touch": felt if felt.ndim else felt[()]}
 
 
+def read_start(w2c: Any) -> torch.Tensor:
+    """A start as a tensor [4, 4]. Raises ValueError for another shape."""
+    start = torch.as_tensor(w2c, dtype=torch.float32)
+    if start.shape != (4, 4):
+        raise ValueError(f"options: expected w2c [4, 4]; got {list(start.shape)}; give a world-to-camera matrix")
+    return start
+
+
 class RoomsEnv(gymnasium.Env):
     """`reset(seed=…)` gives the same room and start for the same seed; a reset without one draws a new room.
 
@@ -81,6 +95,11 @@ class RoomsEnv(gymnasium.Env):
     walls, objects and marks; `w2c` [4, 4] is the start, by default a free place drawn from the seed.
     `info`: `view` (recon.View: stereo, true depth, camera), `actions` (names of the discrete ones), `action`
     (the vector as carried out), `room` (seed, style_seed, layout_seed).
+
+    With a `scenario` (a name of scenarios.SCENARIOS) the room is that scenario's, and it goes on by 1 / fps seconds a
+    step. `reset` then takes `outcome` (forces what is hidden) and `w2c`; `touch` is float32 [4] (moments.TOUCH_NAMES);
+    `info` also has `moving` (bool [H, W]: pixels that show what moves), `scenario` (its labels, odds and outcome) and
+    `planned` (the scenario's own next action). `speeds="held_out"` draws other speeds than in training.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
@@ -93,19 +112,29 @@ class RoomsEnv(gymnasium.Env):
         baseline: float = 0.30,
         continuous: bool = False,
         render_mode: str | None = None,
+        scenario: str = "none",
+        speeds: Speeds = "train",
     ) -> None:
+        if scenario != "none":
+            make_scenario(scenario, 0, speeds=speeds)  # refuses unknown names at once
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array'; got {render_mode!r}; choose one of them")
         self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline)
         self.continuous = continuous
         self.render_mode = render_mode
-        self.observation_space = observation_space(self.rig)
+        self.scenario = scenario
+        self.observation_space = observation_space(self.rig, forces=scenario != "none")
         self.action_space = action_space(continuous)
         self._sight: Sight | None = None
+        self.speeds: Speeds = speeds
+        self._play: Scenario | None = None
+        self._moment: Moment | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
         options = dict(options or {})
+        if self.scenario != "none":
+            return self._begin_scenario(seed, options)
         style_seed, layout_seed, w2c = (options.pop(k, None) for k in ("style_seed", "layout_seed", "w2c"))
         if options:
             raise ValueError(f"options: expected style_seed, layout_seed or w2c; got {sorted(options)}; remove them")
@@ -114,16 +143,29 @@ class RoomsEnv(gymnasium.Env):
         self._rooms = stack_rooms([self.room])
         if w2c is None:
             w2c = sample_free_pose(self._rooms, 0, self.rig.radius, self.rig.eye_height)[0]
-        start = torch.as_tensor(w2c, dtype=torch.float32)
-        if start.shape != (4, 4):
-            raise ValueError(f"options: expected w2c [4, 4]; got {list(start.shape)}; give a world-to-camera matrix")
+        start = read_start(w2c)
         self._sight = see(self._rooms, start[None], self.rig)
         return self._report(self._sight, torch.zeros(1, dtype=torch.bool), torch.zeros(4))
+
+    def _begin_scenario(self, seed: int | None, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        outcome, w2c = (options.pop(k, None) for k in ("outcome", "w2c"))
+        if options:
+            raise ValueError(f"options: expected outcome or w2c in a scenario; got {sorted(options)}; remove them")
+        drawn = int(self.np_random.integers(2**31)) if seed is None else seed
+        play = make_scenario(self.scenario, drawn, speeds=self.speeds, outcome=outcome)
+        self.room, self._rooms = play.room, stack_rooms([play.room])
+        self._play = play if w2c is None else replace(play, start=read_start(w2c))
+        self._moment = first_moment(self._play)
+        return self._report_moment(self._play, self._moment)
 
     def step(self, action):
         if self._sight is None:
             raise RuntimeError("expected reset() before step(); got none; call env.reset(seed=…)")
         wish = read_actions([action], 1, self.continuous)
+        if self._play is not None and self._moment is not None:
+            self._moment = next_moment(self._play, self._rooms, self._moment, wish[0], self.rig)
+            seen, info = self._report_moment(self._play, self._moment)
+            return seen, 0.0, False, False, info
         w2c, done, touch = act(self._rooms, self._sight.w2c, wish, self.rig)
         self._sight = see(self._rooms, w2c, self.rig)
         seen, info = self._report(self._sight, touch, done[0])
@@ -137,6 +179,14 @@ class RoomsEnv(gymnasium.Env):
             "room": {k: getattr(self.room, k) for k in ("seed", "style_seed", "layout_seed")},
         }
         return observation(sight, touch, 0), info
+
+    def _report_moment(self, play: Scenario, moment: Moment) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._sight, movers = see_moments(play, self._rooms, [moment], self.rig)
+        seen, info = self._report(self._sight, torch.zeros(1, dtype=torch.bool), moment.action)
+        labels = {"name": play.name, "odds": play.odds, "outcome": play.outcome} | play.labels
+        planned = play.action(moment.frame)
+        info |= {"moving": (movers[0] > 0).numpy(), "scenario": labels, "planned": planned, "fps": play.fps}
+        return seen | {"touch": moment.touch.numpy()}, info
 
     def render(self):
         """The left eye, uint8 [H, W, 3]; None without a render mode."""

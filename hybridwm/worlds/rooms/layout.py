@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .furniture import Plan, furnish
-from .materials import make_style
+from .materials import Style, make_style
 
 BODY_LOW, BODY_HIGH = 0.06, 1.9  # metres: what lies wholly below or above does not stop a walker
 ROOM_FOR_WALKS = 5.0  # square metres that the walker's centre must be able to reach, in one piece
@@ -52,6 +52,7 @@ class RoomBatch:
     materials: Float[Tensor, "E M P"]
     lights: Float[Tensor, "E L 6"]
     ambient: Float[Tensor, "E 3"]
+    ball_turns: Float[Tensor, "E S 3 3"] | None = None  # world_from_ball; None: no ball has turned
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -65,12 +66,18 @@ class RoomBatch:
         if not isinstance(index, slice):
             index = [operator.index(i) for i in index]
         picked = range(len(self))[index] if isinstance(index, slice) else index
-        tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "seeds"}
-        return RoomBatch(seeds=tuple(self.seeds[i] for i in picked), **tensors)
+        return replace(
+            self,
+            seeds=tuple(self.seeds[i] for i in picked),
+            **{name: tensor[index] for name, tensor in self._tensors().items()},
+        )
 
     def to(self, device: torch.device | str) -> RoomBatch:
         """The same rooms on another device."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "seeds"})
+        return replace(self, **{name: tensor.to(device) for name, tensor in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
 
 
 def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | None = None) -> Room:
@@ -95,6 +102,12 @@ def make_room(seed: int, *, style_seed: int | None = None, layout_seed: int | No
         plan = furnish(layout_seed, size, style, pieces - attempt // 2, attempt)
         if walkable_area(plan) >= ROOM_FOR_WALKS:
             break
+    return assemble(plan, style, seed, style_seed, layout_seed)
+
+
+def assemble(plan: Plan, style: Style, seed: int, style_seed: int, layout_seed: int) -> Room:
+    """A finished plan as a room."""
+    size = plan.size
     lights = style.lights.copy()
     lights[:, :3] *= np.array([size[0] / 2, size[1] / 2, size[2]])
     materials = np.concatenate([style.faces, [style.inner_wall, style.frame], style.pieces, *[[m] for m in plan.marks]])

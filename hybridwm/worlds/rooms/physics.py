@@ -3,14 +3,13 @@
 Time goes on in substeps of DT = 1/120 s, in float64. Between contacts the flight is exact (constant gravity). At a
 contact the body is set back onto the surface, its speed is that at which it met the surface (v² − 2 g n_z depth), and
 the impulse is Coulomb's: normal part (1 + e) v, tangential part at most μ times that and at most what ends the slip
-(Mirtich 1996, Impulse-based Dynamic Simulation, 3.2). So no contact with what stands still adds energy. Rolling drag takes
-a share of each normal impulse. What is left out: friction between two bodies, and blocks that topple or turn (a block
-collides as the ball inside it).
+(Mirtich 1996, Impulse-based Dynamic Simulation, 3.2). So no contact with what stands still adds energy. Rolling drag
+takes a share of each normal impulse. What is left out: friction between two bodies, and blocks that topple or turn (a
+block collides as the ball inside it).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -195,10 +194,10 @@ def from_cylinder(bodies: Bodies, middle: Float[Tensor, "E 2"], radius: float) -
 def meet_each_other(bodies: Bodies) -> Bodies:
     """Bodies that meet exchange momentum along the line of their centres, with the lower of their restitutions."""
     n = bodies.radius.shape[1]
-    i, j = torch.triu_indices(n, n, 1, device=bodies.radius.device)
-    apart = torch.linalg.vector_norm(bodies.position[:, i] - bodies.position[:, j], dim=-1)
-    close = (apart < bodies.radius[:, i] + bodies.radius[:, j]).any(0)
-    for i, j in zip(i[close].tolist(), j[close].tolist(), strict=True):
+    first, second = torch.triu_indices(n, n, 1, device=bodies.radius.device)
+    apart = torch.linalg.vector_norm(bodies.position[:, first] - bodies.position[:, second], dim=-1)
+    close = (apart < bodies.radius[:, first] + bodies.radius[:, second]).any(0)
+    for i, j in zip(first[close].tolist(), second[close].tolist(), strict=True):
         between = bodies.position[:, j] - bodies.position[:, i]
         distance = torch.linalg.vector_norm(between, dim=-1).clamp(min=1e-9)
         depth = bodies.radius[:, i] + bodies.radius[:, j] - distance
@@ -231,9 +230,10 @@ def turning(angle: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
 def make_bodies(rows: list[dict]) -> Bodies:
     """Bodies of one room (E = 1) from their numbers: position, velocity, radius, and what differs from a ball.
 
-    A ball that is on the floor with `rolling=True` starts without slip.
+    A ball that starts with `rolling` has no slip; `yaw` in radians turns a block about the vertical.
     """
-    usual = {"mass": 1.0, "rolls": True, "restitution": 0.6, "friction": 0.4, "drag": 0.012, "rolling": True}
+    usual = {"mass": 1.0, "rolls": True, "restitution": 0.6, "friction": 0.4, "drag": 0.006, "rolling": True,
+             "yaw": 0.0}  # fmt: skip
     rows = [usual | row for row in rows]
 
     def column(name: str, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -244,12 +244,7 @@ def make_bodies(rows: list[dict]) -> Bodies:
     starts = (column("rolling", torch.bool) & column("rolls", torch.bool))[..., None]
     across = torch.stack([-velocity[..., 1], velocity[..., 0], spin[..., 0]], -1)
     spin = torch.where(starts, across / radius[..., None].clamp(min=1e-6), spin)
-    turn = torch.eye(3, dtype=torch.float64).expand(1, len(rows), 3, 3)
+    turn = turning(column("yaw")[..., None] * spin.new_tensor(UP))
     names = ("mass", "restitution", "friction", "drag")
     return Bodies(position, velocity, spin, turn, radius, rolls=column("rolls", torch.bool),
                   **{name: column(name) for name in names})  # fmt: skip
-
-
-def time_of_fall(height: float) -> float:
-    """Seconds of a free fall from rest."""
-    return math.sqrt(2 * height / GRAVITY)

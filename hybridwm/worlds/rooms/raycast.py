@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from render.camera import Camera
@@ -30,6 +30,7 @@ class Raycast:
 
     rgb: Float[Tensor, "E V H W 3"]  # 0…1
     depth: Float[Tensor, "E V H W"]  # metres along the camera's z
+    material: Int[Tensor, "E V H W"] | None = None  # row of the room's materials, where asked for
 
 
 def light(rooms: RoomBatch, hit: Surface) -> Tensor:
@@ -51,21 +52,22 @@ def light(rooms: RoomBatch, hit: Surface) -> Tensor:
 
 def cast(
     rooms: RoomBatch, origins: Tensor, directions: Tensor, forward: Tensor, focal: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Colour [3, E, V, R] and depth [E, V, R] of rays; `focal` [E, V] in pixels."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour [3, E, V, R], depth and material [E, V, R] of rays; `focal` [E, V] in pixels."""
     hit = trace(rooms, origins, directions, forward)
     E, M, _ = rooms.materials.shape
     material = hit.material + torch.arange(E, device=hit.material.device)[:, None, None] * M
     table = rooms.materials.reshape(E * M, -1).T.contiguous()
     scale = 1 / focal[..., None]
     albedo = texture(table, material, hit.u, hit.v, hit.foot_u * scale, hit.foot_v * scale, hit.side)
-    return (albedo * light(rooms, hit)).clamp(0, 1), hit.depth
+    return (albedo * light(rooms, hit)).clamp(0, 1), hit.depth, hit.material
 
 
-def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
+def raycast(rooms: RoomBatch, camera: Camera, *, materials: bool = False) -> Raycast:
     """See E rooms from cameras of batch shape [E, V], all on the rooms' device.
 
-    The cameras must be inside the rooms and outside the furniture. Works in pieces of bounded size: a few
+    The cameras must be inside the rooms and outside the furniture. `materials`: also which material each pixel
+    shows. Works in pieces of bounded size: a few
     rooms at a time, or bands of image rows. Raises ValueError when the camera batch does not fit the rooms.
     """
     if len(camera.batch_shape) != 2 or camera.batch_shape[0] != len(rooms):
@@ -80,6 +82,7 @@ def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
     directions = directions.reshape(E, V, height * width, 3)
     rgb = torch.empty(E, V, height * width, 3, device=rooms.device)
     depth = torch.empty(E, V, height * width, device=rooms.device)
+    shown = torch.empty(E, V, height * width, device=rooms.device, dtype=torch.long) if materials else None
     rays = CPU_RAYS if rooms.device.type == "cpu" else CUDA_RAYS
     pixels = height * width
     step_e, step_v = max(rays // (V * pixels), 1), max(min(rays // pixels, V), 1)
@@ -89,6 +92,12 @@ def raycast(rooms: RoomBatch, camera: Camera) -> Raycast:
         few = cull(rooms[some[0]], camera[some])
         for r in range(0, pixels, step_r):
             part = (*some, slice(r, r + step_r))
-            colour, z = cast(few, origins[some], directions[part], forward[some], focal[some])
+            colour, z, row = cast(few, origins[some], directions[part], forward[some], focal[some])
             rgb[part], depth[part] = colour.permute(1, 2, 3, 0), z
-    return Raycast(rgb.reshape(E, V, height, width, 3), depth.reshape(E, V, height, width))
+            if shown is not None:
+                shown[part] = row
+    return Raycast(
+        rgb.reshape(E, V, height, width, 3),
+        depth.reshape(E, V, height, width),
+        None if shown is None else shown.reshape(E, V, height, width),
+    )

@@ -133,12 +133,20 @@ def cylinder_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez
 
 
 def ball_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
-    """Longitude and latitude, in metres at the equator."""
+    """Longitude and latitude on the ball as it has turned, in metres at the equator."""
     cx, cy, cz, radius = pick(rooms.balls, index)
     normal = tuple((p - c) / radius for p, c in zip(point, (cx, cy, cz), strict=True))
-    nx, ny, nz = normal
+    own = normal
+    if rooms.ball_turns is not None:
+        turn = pick(rooms.ball_turns.flatten(2), index)  # rows of world_from_ball; its columns are the ball's axes
+
+        def to_ball(a: Triple) -> Triple:
+            return tuple(turn[k] * a[0] + turn[3 + k] * a[1] + turn[6 + k] * a[2] for k in range(3))
+
+        own, d, ez = to_ball(normal), to_ball(d), to_ball(ez)
+    nx, ny, nz = own
     r = torch.sqrt(nx * nx + ny * ny + 1e-8)
-    ray, ahead = tangents(normal, (-ny / r, nx / r, torch.zeros_like(r)), d, ez)
+    ray, ahead = tangents(own, (-ny / r, nx / r, torch.zeros_like(r)), d, ez)
     u, v = torch.atan2(ny, nx) * radius, torch.asin(nz.clamp(-1, 1)) * radius
     material = pick(rooms.ball_materials[..., None], index)[0]
     return Patch(u, v, torch.zeros_like(index), material, normal, ray, ahead)
