@@ -16,7 +16,7 @@ MAX_LINES = 400
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "types", "stuff"}
 # Heavy or optional libraries, and the modules (or the folder) that import them: one for each package and purpose.
 DOORS = {
-    "av": {"render/video.py"},
+    "av": {"render/video.py", "hybridwm/worlds/lerobot/"},
     "cv2": {
         "hybridwm/bench/recon_stereo.py",
         "hybridwm/bench/recon_stereo_pairs.py",
@@ -58,6 +58,7 @@ DOORS = {
         "hybridwm/cli/depth_maps.py",
         "hybridwm/cli/depth_picture.py",
         "hybridwm/study/media.py",
+        "hybridwm/worlds/lerobot/",
     },
     "pyarrow": {"hybridwm/worlds/lerobot/"},
     "pycolmap": {"recon/colmap_process.py"},

@@ -19,7 +19,8 @@ from render import Camera
 from ..core.config import CoreConfig
 from ..training.vectors import clearance, odometry
 from ..worlds.collection import walk_rooms
-from ..worlds.episodes import load_episode
+from ..worlds.lerobot import find_datasets
+from ..worlds.named_episode import named_episode
 from ..worlds.rooms.layout import make_room, stack_rooms
 from ..worlds.rooms.raycast import Raycast, raycast
 from ..worlds.rooms.rig import RoomsRig
@@ -80,16 +81,18 @@ def from_room(seed: int, views: int, width: int, height: int, episodes: dict[str
 
 
 def from_path(path: Path, width: int, height: int, views: int, *, depth: bool = False) -> Beginning:
-    """The last `views` views of an episode, of what `reconstruct` left, or of im0.png, im1.png and calib.txt, cut
-    to width x height; with their depth for a core that reads it. Raises FileNotFoundError, FormatError, ValueError."""
+    """The last `views` views of an episode (a file, or FOLDER#i of a LeRobot dataset), of what `reconstruct` left, or
+    of im0.png, im1.png and calib.txt, cut to width x height; with their depth for a core that reads it.
+
+    Raises FileNotFoundError, FormatError, ValueError."""
     if path.is_dir() and (path / "calib.txt").is_file():
         return Beginning(fit([_pair(path)], width, height), CAMERA_UP)
-    if path.is_dir() and not (path / START).is_file():
+    if path.is_dir() and not (path / START).is_file() and not find_datasets(path):
         raise FileNotFoundError(
-            f"{path}: expected {START} (hybridwm reconstruct writes it) or im0.png, im1.png and calib.txt, found "
-            "neither"
+            f"{path}: expected {START} (hybridwm reconstruct writes it), a LeRobot dataset (hybridwm collect), or "
+            "im0.png, im1.png and calib.txt, found none of them"
         )
-    episode = load_episode(path / START if path.is_dir() else path)
+    episode = named_episode(path / START if (path / START).is_file() else path)
     return Beginning(fit(episode.views()[-views:], width, height, depth=depth), episode.up)
 
 

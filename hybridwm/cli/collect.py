@@ -1,48 +1,58 @@
-"""`hybridwm collect --episodes 100`"""
+"""`hybridwm collect rooms --episodes 100 --workers 2`"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from ..configuration import load_yaml
 
 MAX_EPISODES = 10_000_000
+MAX_WORKERS = 1024
+TOLD_EVERY = 1.0  # seconds between lines of progress where nobody looks at a bar
 
 
 @dataclass(frozen=True)
 class Options:
-    """Walk through procedural rooms and keep each walk as one file (format: hybridwm/worlds/episodes.py).
+    """Play episodes in a world and keep them as a LeRobot dataset (docs/episodes.md says what is in it).
 
-    Each episode is complete on disk before the next begins; a run that was stopped goes on where it was. Seeds from
-    10,000,000 on are held out for studies.
+    Each episode is whole on disk before it is reported; a run that was stopped goes on where it was, to the same
+    bytes. Seeds from 10,000,000 on are held out for studies.
     """
 
+    world: Annotated[Literal["rooms", "doom", "arm"], tyro.conf.Positional] = "rooms"
+    """rooms: walks through procedural rooms; doom needs hybridwm[doom]; arm needs hybridwm[arm]."""
     episodes: int = 10
-    """Number of rooms, one walk in each."""
+    """Number of episodes, one for each seed."""
     seed: int = 0
-    """Seed of the first room; the others follow."""
+    """Seed of the first episode; the others follow."""
     frames: int = 60
-    """Frames of each walk."""
+    """Frames of each episode, at most."""
     size: int = 64
     """Width and height of an image, pixels."""
-    batch: int = 8
-    """Rooms that are ray cast at once; the episodes do not depend on it."""
+    images: Literal["png", "video", "lossy-video"] = "png"
+    """png and video keep every bit; lossy-video is small, for pictures of 256 pixels and more."""
+    workers: int = 1
+    """Processes that play, of one thread each; as many as there are cores is fastest."""
+    batch: int = 1
+    """Rooms that are ray cast at once, which helps on a GPU; the episodes do not depend on it."""
     shard: str = "0/1"
     """i/N makes every N-th episode, from the i-th on: one for each machine or job."""
     device: str = "auto"
-    """cpu, cuda, or auto."""
+    """Where rooms are ray cast: cpu, cuda, or auto."""
     out: Path = Path("runs/collect")
-    """Run folder; episodes go to OUT/episodes, of shards to OUT/shard-i-of-N/episodes."""
+    """Run folder and dataset; of shards OUT/shard-i-of-N, which `hybridwm convert OUT` joins."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None
     """YAML file that fills these options; the command line overrides it."""
 
     def __post_init__(self) -> None:
-        for name, least, most in (("episodes", 1, MAX_EPISODES), ("frames", 2, 100_000), ("batch", 1, 10_000)):
+        limits = {"episodes": MAX_EPISODES, "frames": 100_000, "size": 8192, "batch": 10_000, "workers": MAX_WORKERS}
+        for name, most in limits.items():
+            least = {"frames": 2, "size": 8}.get(name, 1)
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"collect.{name}: expected {least} to {most}; got {getattr(self, name)}.")
         if self.seed < 0:
@@ -68,41 +78,42 @@ def run(options: Options) -> None:
     from tqdm import tqdm
 
     from ..run_folder import RunFolder
-    from ..worlds.collection import walk_rooms
-    from ..worlds.episodes import load_episode, save_episode
-    from ..worlds.rooms.rig import RoomsRig
+    from ..worlds.collection import check_world
+    from ..worlds.lerobot import DatasetWriter
+    from ..worlds.workers import Job, encoded_episodes
 
-    rig = RoomsRig(size=options.size)
+    check_world(options.world)
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     shard, shards = options.numbered_shard()
     folder = options.out / f"shard-{shard}-of-{shards}" if shards > 1 else options.out
     seeds = range(options.seed + shard, options.seed + options.episodes, shards)
+    job = Job(options.world, options.frames, options.size, options.images, device)
 
     with RunFolder(folder, options, keep_metrics=True) as run_folder:
-        files = {seed: run_folder.file(f"episodes/rooms-{seed:08d}.safetensors") for seed in seeds}
-        missing = []
-        for seed, file in files.items():
-            if not file.exists():
-                missing.append(seed)
-            elif tuple(load_episode(file).rgb.shape[:3]) != (options.frames, options.size, options.size):
-                raise ValueError(
-                    f"{file}: expected {options.frames} frames of {options.size} pixels, as asked for, got another "
-                    "episode; choose another folder"
-                )
-        with tqdm(total=len(files), initial=len(files) - len(missing), unit="episode") as bar:
-            for first in range(0, len(missing), options.batch):
-                seeds_now = missing[first : first + options.batch]
-                begun = time.perf_counter()
-                for episode in walk_rooms(seeds_now, options.frames, rig, device):
-                    save_episode(episode, files[episode.seed])
-                    bar.update()
+        # not how they are made: batch, workers and device; episodes may be added later
+        asked = {name: value for name, value in asdict(job).items() if name != "device"}
+        writer = DatasetWriter(folder, {"seed": seeds.start, "seeds_apart": shards} | asked)
+        there = len(writer)
+        missing = seeds[there:]
+        begun, frames_there = time.perf_counter(), writer.frames
+        with tqdm(total=len(seeds), initial=min(there, len(seeds)), unit="episode", mininterval=TOLD_EVERY) as bar:
+            made = encoded_episodes(job, missing, workers=options.workers, batch=options.batch)
+            for seed, episode in zip(missing, made, strict=True):
+                index = writer.add(episode)
                 seconds = time.perf_counter() - begun
-                run_folder.log(seeds=seeds_now, frames=options.frames * len(seeds_now), seconds=seconds)
+                # From here on the episode is acknowledged: no kill may lose it.
+                run_folder.log(episode=index, seed=seed, frames=len(episode), seconds=seconds)
+                bar.update()
+        writer.close()
+        seconds = time.perf_counter() - begun
+        files = [file for name in ("data", "videos") for file in (folder / name).rglob("*") if file.is_file()]
         run_folder.summarise(
-            episodes=len(files),
-            frames=len(files) * options.frames,
-            bytes=sum(file.stat().st_size for file in files.values()),
+            world=options.world,
+            episodes=len(writer),
+            frames=writer.frames,
+            bytes=sum(file.stat().st_size for file in files),
+            new_frames_per_second=(writer.frames - frames_there) / seconds if len(missing) else None,
         )
-    print(f"{len(files)} episodes in {folder / 'episodes'} ({len(missing)} new)")
+    print(f"{len(writer)} episodes of {options.world} in {folder} ({len(missing)} new)")

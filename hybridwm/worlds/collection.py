@@ -1,8 +1,12 @@
-"""Episodes from procedural rooms: each is a function of its room's seed alone, so that shards and batches agree."""
+"""Episodes made in a world by its own players: each is a function of its seed alone, so that shards and batches agree.
+
+WORLDS: by name, `play(seed, frames, size)` → an Episode of at most `frames` frames of size x size pixels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -16,6 +20,9 @@ from .rooms.walkers import walk
 
 WALK_SEED = 0
 FRAMES_AT_ONCE = 16
+
+Play = Callable[[int, int, int], Episode]
+NEEDS = {"doom": ("vizdoom", "doom"), "arm": ("mujoco", "arm")}  # world: library, extra
 
 
 @torch.no_grad()
@@ -50,3 +57,42 @@ def walk_rooms(
         )
         for i, seed in enumerate(seeds)
     ]
+
+
+def _rooms(seed: int, frames: int, size: int) -> Episode:
+    return walk_rooms([seed], frames, RoomsRig(size=size))[0]
+
+
+def _doom(seed: int, frames: int, size: int) -> Episode:
+    from .doom.collection import play_episode
+
+    return play_episode(seed, frames, size)
+
+
+def _arm(seed: int, frames: int, size: int) -> Episode:
+    from .arm.collection import play_episode
+
+    return play_episode(seed, frames, size)
+
+
+WORLDS: dict[str, Play] = {"rooms": _rooms, "doom": _doom, "arm": _arm}
+
+
+def check_world(name: str) -> None:
+    """Raises ValueError for a world that there is not, ModuleNotFoundError where its library is not installed."""
+    if name not in WORLDS:
+        raise ValueError(f"world: expected one of {', '.join(WORLDS)}; got '{name}'.")
+    library, extra = NEEDS.get(name, ("torch", ""))
+    if importlib.util.find_spec(library) is None:
+        raise ModuleNotFoundError(
+            f"world '{name}' needs {library}; it is not installed. Run: pip install 'hybridwm[{extra}]'"
+        )
+
+
+def play(world: str, seeds: Sequence[int], frames: int, size: int, device: str = "cpu") -> Iterator[Episode]:
+    """The episodes of these seeds, in their order; rooms are ray cast together, on `device`."""
+    if world == "rooms":
+        yield from walk_rooms(seeds, frames, RoomsRig(size=size), device)
+        return
+    for seed in seeds:
+        yield WORLDS[world](seed, frames, size)

@@ -19,7 +19,8 @@ from hybridwm.core.config import CoreConfig
 from hybridwm.memory import MEMORIES, make_memory
 from hybridwm.training.config import EpisodesConfig, TrainConfig
 from hybridwm.training.train import train
-from hybridwm.worlds.episodes import load_episode
+from hybridwm.worlds.lerobot import open_dataset
+from hybridwm.worlds.named_episode import named_episode
 from render.video import read_video
 
 
@@ -96,32 +97,12 @@ def test_render_films_a_run_folder_and_a_file(reconstructed, tmp_path):
         assert max(high for _, high in image.getextrema()) > 50
 
 
-def test_collect_goes_on_where_it_stopped_and_shards_agree(tmp_path, capsys):
-    small = ["collect", "--frames", "3", "--size", "16", "--seed", "5"]
-    assert main([*small, "--episodes", "2", "--out", str(tmp_path / "a")]) == 0
-    first = tmp_path / "a" / "episodes" / "rooms-00000005.safetensors"
-    written = first.stat().st_mtime_ns
-    assert main([*small, "--episodes", "3", "--out", str(tmp_path / "a")]) == 0
-    assert "3 episodes" in capsys.readouterr().out
-    assert first.stat().st_mtime_ns == written
-    for i in range(2):
-        assert main([*small, "--episodes", "3", "--shard", f"{i}/2", "--out", str(tmp_path / "b")]) == 0
-    shards = sorted((tmp_path / "b").glob("shard-*/episodes/*.safetensors"), key=lambda file: file.name)
-    whole = sorted((tmp_path / "a").glob("episodes/*.safetensors"))
-    assert [file.name for file in shards] == [file.name for file in whole]
-    for one, other in zip(whole, shards, strict=True):
-        a, b = load_episode(one), load_episode(other)
-        assert torch.equal(a.rgb, b.rgb)
-        assert torch.equal(a.actions, b.actions)
-    assert json.loads((tmp_path / "a" / "summary.json").read_text())["frames"] == 9
-
-
 def test_yaml_fills_options_and_the_command_line_overrides_it(tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text("frames: 3\nsize: 16\nepisodes: 2\n")
     out = tmp_path / "run"
     assert main(["collect", "--config", str(file), "--episodes", "1", "--out", str(out)]) == 0
-    assert [load_episode(path).rgb.shape for path in (out / "episodes").iterdir()] == [(3, 16, 16, 3)]
+    assert [episode.rgb.shape for episode in open_dataset(out).episodes()] == [(3, 16, 16, 3)]
     assert "size: 16" in (out / "config.yaml").read_text()
 
 
@@ -179,7 +160,7 @@ def trained(folder: Path, **core) -> Path:
 def test_rollout_tells_a_core_its_vectors_in_a_room_and_refuses_what_has_none(tmp_path, capsys):
     weights = trained(tmp_path / "weights", vectors=(("odometry", 4), ("clearance", 1)))
     assert main(["collect", "--frames", "3", "--size", "32", "--episodes", "1", "--out", str(tmp_path / "walks")]) == 0
-    episode = next((tmp_path / "walks" / "episodes").iterdir())
+    episode = tmp_path / "walks"
     given = ["rollout", "--weights", str(weights), "--memory", "recent", "--actions", "w-1"]
     assert main([*given, "--out", str(tmp_path / "room")]) == 0
     assert json.loads((tmp_path / "room" / "summary.json").read_text())["frames"] == 1
@@ -192,12 +173,12 @@ def test_rollout_tells_a_core_its_vectors_in_a_room_and_refuses_what_has_none(tm
 def test_rollout_of_an_rgbd_core_begins_with_an_episode_s_depth(tmp_path):
     weights = trained(tmp_path / "weights", eye_channels=4)
     assert main(["collect", "--frames", "3", "--size", "64", "--episodes", "1", "--out", str(tmp_path / "walks")]) == 0
-    episode = next((tmp_path / "walks" / "episodes").iterdir())
+    episode = tmp_path / "walks"
     given = ["rollout", "--weights", str(weights), "--depth", "rgbd", "--actions", "w-1", "--start", str(episode)]
     assert main([*given, "--out", str(tmp_path / "run")]) == 0
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["observed_gaussians"] > 0
     begun = from_path(episode, 32, 32, 2, depth=True).views[-1]
-    whole = load_episode(episode).views()[-1].depth
+    whole = named_episode(episode).views()[-1].depth
     assert begun.depth is not None and whole is not None and begun.depth.shape == (32, 32)
     assert set(begun.depth.unique().tolist()) <= set(whole.unique().tolist())
     assert from_path(episode, 32, 32, 2).views[-1].depth is None

@@ -1,9 +1,3 @@
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -93,21 +87,3 @@ def test_walks_depend_on_their_seed_alone():
     assert float(alone.depth.min()) > 0.1
     with pytest.raises(ValueError, match="at least 2 frames"):
         walk_rooms([3], 1, rig)
-
-
-def test_a_killed_collection_has_whole_episodes_only_and_goes_on(tmp_path):
-    command = [sys.executable, "-m", "hybridwm", "collect", "--episodes", "400", "--frames", "2"]
-    command += ["--size", "16", "--batch", "1", "--out", str(tmp_path)]
-    counts = []
-    for _ in range(2):
-        running = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        had = len(counts) and counts[-1]
-        deadline = time.monotonic() + 60
-        while len(list(tmp_path.glob("episodes/rooms-*"))) <= had + 1 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-        whole = list(tmp_path.glob("episodes/rooms-*.safetensors"))
-        assert all(len(load_episode(file)) == 2 for file in whole)
-        counts.append(len(whole))
-    assert counts[1] > counts[0] > 0
