@@ -51,13 +51,18 @@ class TwistBody:
     camera_from_body: Float[Tensor, "4 4"] = field(default_factory=lambda: torch.tensor(LEVEL))
     radius: float = 0.4
 
-    names: ClassVar[tuple[str, ...]] = ("vx_m_s", "vy_m_s", "vz_m_s", "wx_rad_s", "wy_rad_s", "wz_rad_s")
+    _names: ClassVar[tuple[str, ...]] = ("vx_m_s", "vy_m_s", "vz_m_s", "wx_rad_s", "wy_rad_s", "wz_rad_s")
     _fills: ClassVar[tuple[int, ...]] = (0, 1, 2, 3, 4, 5)
     _keys: ClassVar[dict[str, tuple[float, ...]]] = {}
 
     def __post_init__(self) -> None:
         if not 0 < self.period < float("inf"):
             raise ValueError(f"{type(self).__name__}.period: expected seconds above 0; got {self.period}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Components of an action."""
+        return self._names
 
     def read(self, action: Any) -> Float[Tensor, "a"]:
         """Numbers, or the name of a key: forward, back, left, right, stay, … Raises ValueError."""
@@ -92,7 +97,7 @@ class TwistBody:
 class PlanarBody(TwistBody):
     """A base that slides in the plane: (forward, left, turn to the left), metres and radians a second (SE(2))."""
 
-    names: ClassVar[tuple[str, ...]] = ("vx_m_s", "vy_m_s", "wz_rad_s")
+    _names: ClassVar[tuple[str, ...]] = ("vx_m_s", "vy_m_s", "wz_rad_s")
     _fills: ClassVar[tuple[int, ...]] = (0, 1, 5)
     _keys: ClassVar[dict[str, tuple[float, ...]]] = {
         "forward": (0.5, 0.0, 0.0),
@@ -109,7 +114,7 @@ class PlanarBody(TwistBody):
 class DriveBody(TwistBody):
     """Differential drive: (forward, turn to the left), metres and radians a second."""
 
-    names: ClassVar[tuple[str, ...]] = ("v_m_s", "w_rad_s")
+    _names: ClassVar[tuple[str, ...]] = ("v_m_s", "w_rad_s")
     _fills: ClassVar[tuple[int, ...]] = (0, 5)
     _keys: ClassVar[dict[str, tuple[float, ...]]] = {
         "forward": (0.5, 0.0),

@@ -12,11 +12,11 @@ from ..core import flow
 from ..core.clip import Conditions, RememberedTokens, Sight
 from ..core.codec import encode_recall, frame_intrinsics
 from ..core.embeddings import eye_motion
-from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
 from .episodes import Episodes
 from .recall import Sources, corrupt, splat
 from .remembering import remembered_tokens
+from .rig import Rig
 from .scene_renders import SceneRenders
 from .vectors import ClipVectors
 
@@ -88,7 +88,7 @@ def recalled(
     walk: Tensor,
     frames: Tensor,
     config: TrainConfig,
-    rig: RoomsRig,
+    rig: Rig,
     generator: torch.Generator,
 ) -> Float[Tensor, "B F r H W"]:
     """What a scene made from some past frames and the clip's own earlier frames shows from each frame's cameras."""
@@ -143,7 +143,7 @@ def sights(batch: int, length: int, window: Tensor, longest: int, device: torch.
 def make_batch(
     episodes: Episodes,
     config: TrainConfig,
-    rig: RoomsRig,
+    rig: Rig,
     generator: torch.Generator,
     *,
     at_use: bool = False,

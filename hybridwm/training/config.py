@@ -10,8 +10,13 @@ from ..core.config import CoreConfig
 
 @dataclass(frozen=True)
 class EpisodesConfig:
-    """Walks through procedural rooms, made once on the training device and kept in the run folder."""
+    """Walks through procedural rooms, made once on the training device and kept in the run folder; or recorded ones."""
 
+    source: str = ""
+    """Folder of recorded episodes (hybridwm collect, hybridwm convert): of them at most `episodes` are read, cut into
+    walks of `steps` frames; `validation` walks are of the last of them. Empty: rooms."""
+    body: str = "walker"
+    """What the recorded actions move: walker, drive, planar, twist, still (see actions/body.py) or module:Class."""
     first_seed: int = 0
     """Rooms have seeds first_seed … first_seed + episodes - 1. Held-out seeds start at 10,000,000."""
     episodes: int = 1000

@@ -14,9 +14,9 @@ from ..core.codec import decode_eyes, encode_eyes, settled
 from ..core.conditioning import Recalled
 from ..core.vectors import by_name
 from ..core.video_core import VideoCore
-from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
 from .episodes import Episodes
+from .rig import Rig
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def film(
     average: dict[str, Tensor],
     walks: Episodes,
     config: TrainConfig,
-    rig: RoomsRig,
+    rig: Rig,
     path: Path,
     *,
     shown: int = 2,
@@ -42,7 +42,7 @@ def film(
 
 
 def rollout(
-    core: VideoCore, walks: Episodes, i: int, rig: RoomsRig, frames: int
+    core: VideoCore, walks: Episodes, i: int, rig: Rig, frames: int
 ) -> tuple[Float[Tensor, "T1 H W 3"], Float[Tensor, "T H W 3"]]:
     """(true left frames 0…T, imagined left frames 1…T): frame 0 is the newest of a whole window of true context, after
     which the core sees what it imagined; fewer than `frames` where the walk is shorter."""

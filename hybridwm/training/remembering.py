@@ -11,9 +11,9 @@ from ..core.clip import RememberedTokens
 from ..core.codec import Codec
 from ..core.config import CoreConfig
 from ..core.embeddings import patchify, ray_map
-from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
 from .episodes import Episodes
+from .rig import Rig
 
 WHOLE = 4
 """Frames at full size, as camera-retrieved ones are given."""
@@ -35,7 +35,7 @@ def remembered_tokens(
     walk: Int[Tensor, "B"],
     frames: Int[Tensor, "B F"],
     core: CoreConfig,
-    rig: RoomsRig,
+    rig: Rig,
     generator: torch.Generator,
 ) -> RememberedTokens:
     """Half of the time the nearest of some past frames, half of the time slots over the whole past."""

@@ -23,9 +23,9 @@ from render.files import atomic_write
 from ..core.conditioning import recall_tensor
 from ..memory.splat import SplatMemory
 from ..memory.wrong import wrong_splats
-from ..worlds.rooms.rig import RoomsRig
 from .config import TrainConfig
 from .episodes import Episodes
+from .rig import Rig
 
 SHARD = 20
 """Walks of a file."""
@@ -47,7 +47,7 @@ class SceneRenders:
 
 
 def load_or_make_renders(
-    folder: Path, walks: Episodes, config: TrainConfig, rig: RoomsRig, *, quiet: bool = False
+    folder: Path, walks: Episodes, config: TrainConfig, rig: Rig, *, quiet: bool = False
 ) -> SceneRenders:
     """The clips of all walks; shards already in `folder` are not made again. A function of the walks and of what the
     configuration says of rooms, clips and renders, not of the training seed.
@@ -87,7 +87,7 @@ def _made_for(config: TrainConfig) -> str:
 
 
 @torch.no_grad()
-def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: RoomsRig) -> tuple[Float[Tensor, "F r H W"], int]:
+def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: Rig) -> tuple[Float[Tensor, "F r H W"], int]:
     """What the scene shows from each frame of a clip, before that frame is fused; and where the clip begins."""
     core, recall = config.core, config.recall
     generator = torch.Generator().manual_seed((config.episodes.first_seed + walk) * 7919 + 19)
@@ -127,7 +127,7 @@ def _clip(walks: Episodes, walk: int, config: TrainConfig, rig: RoomsRig) -> tup
     return torch.stack(shown), start
 
 
-def _view(walks: Episodes, walk: int, frame: int, rig: RoomsRig) -> View:
+def _view(walks: Episodes, walk: int, frame: int, rig: Rig) -> View:
     left, right = walks.rgb[walk, frame].cpu().float() / 255
     return View(left, rig.camera(walks.w2c[walk, frame].cpu()), right=right, baseline=rig.baseline)
 

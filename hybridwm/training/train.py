@@ -48,12 +48,19 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     codec = codec_for(config.core, config.codec)
-    (height, width), rooms = config.core.image_size, config.episodes
-    rig = RoomsRig(width, height=height, fov_x=rooms.fov_x, baseline=rooms.baseline)
     data = Path(config.data) if config.data else folder / "data"
     began = time.time()
-    with ranks.first_before_others():
-        walks = load_or_make(data, config.episodes, rig, device, eyes=config.core.eyes, quiet=not ranks.first)
+    recorded = None
+    if config.episodes.source:
+        from .recorded import load_recorded  # rooms are trained on where there is no pyarrow
+
+        recorded = load_recorded(config.episodes, config.core, recalls=config.recall.drop < 1, quiet=not ranks.first)
+        walks, rig = recorded.walks, recorded.rig
+    else:
+        (height, width), rooms = config.core.image_size, config.episodes
+        rig = RoomsRig(width, height=height, fov_x=rooms.fov_x, baseline=rooms.baseline)
+        with ranks.first_before_others():
+            walks = load_or_make(data, rooms, rig, device, eyes=config.core.eyes, quiet=not ranks.first)
     walks, held_out = walks.to(device).encoded(codec).split(config.episodes.validation)
     renders = None
     if config.recall.rendered:
@@ -97,7 +104,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks = ALONE) -> Path:
     card = {
         "initial": config.initial or "random",
         "target_frames": config.steps * config.batch * config.clip,
-        "training_seeds": [first, first + config.episodes.episodes - 1],
+        **({"training_seeds": [first, first + config.episodes.episodes - 1]} if recorded is None else recorded.card()),
         "seconds_making_episodes": round(making, 1),
         **trained.card,
     }

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ..core.network import VideoNetwork
-from ..worlds.rooms.rig import RoomsRig
 from .clips import make_batch, step_generator
 from .config import TrainConfig
 from .episodes import Episodes
+from .rig import Rig
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def validate(
     average: dict[str, Tensor],
     walks: Episodes,
     config: TrainConfig,
-    rig: RoomsRig,
+    rig: Rig,
     *,
     batches: int = 6,
 ) -> dict[str, float]:
