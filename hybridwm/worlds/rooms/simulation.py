@@ -26,7 +26,11 @@ class SeenView(View):
             return NotImplemented
         pairs = [(self.camera.K, other.camera.K), (self.camera.w2c, other.camera.w2c)]
         pairs += [(getattr(self, k), getattr(other, k)) for k in ("image", "right", "depth")]
-        return self.baseline == other.baseline and all(torch.equal(a, b) for a, b in pairs)
+        both = [(a, b) for a, b in pairs if a is not None and b is not None]
+        absent = sum(a is None and b is None for a, b in pairs)
+        return self.baseline == other.baseline and len(both) + absent == len(pairs) and all(
+            torch.equal(a, b) for a, b in both
+        )
 
     __hash__ = object.__hash__
 

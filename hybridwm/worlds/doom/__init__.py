@@ -1,0 +1,1 @@
+"""World `doom`: the bundled scenarios of ViZDoom, headless (extra [doom])."""
