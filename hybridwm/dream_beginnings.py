@@ -55,7 +55,9 @@ class ScriptedBeginning:
         if unknown:
             raise ValueError(f"script: expected actions among {', '.join(ACTIONS)}; got {', '.join(unknown)}.")
         self.env_id, self.script = env_id, tuple(script)
-        self._options = {"size": size, "continuous": continuous, **options}
+        self.continuous = continuous
+        # a world without the choice is not asked for it
+        self._options = {"size": size, **({"continuous": True} if continuous else {}), **options}
 
     @cached_property
     def env(self) -> Any:
@@ -80,7 +82,7 @@ class ScriptedBeginning:
             )
         views, observations, done = [info["view"]], [seen], []
         for name in self.script:
-            act = np.array(ACTIONS[name], np.float32) if self._options["continuous"] else list(ACTIONS).index(name)
+            act = np.array(ACTIONS[name], np.float32) if self.continuous else list(ACTIONS).index(name)
             seen, _, _, _, info = self.env.step(act)
             views.append(info["view"])
             observations.append(seen)
