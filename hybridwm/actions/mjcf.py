@@ -68,6 +68,8 @@ class MjcfBody:
         """The frame in the world: its axes as columns, and its place in metres."""
         self._state.qpos[self._qpos] = joints
         self._mj.mj_kinematics(self._model, self._state)
+        if self._kind == "cam":
+            self._mj.mj_camlight(self._model, self._state)
         axes = getattr(self._state, f"{self._kind}_xmat" if self._kind != "body" else "xmat")[self._frame].reshape(3, 3)
         place = getattr(self._state, f"{self._kind}_xpos" if self._kind != "body" else "xpos")[self._frame]
         if self._kind == "cam":

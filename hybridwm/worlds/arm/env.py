@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -50,8 +50,8 @@ class ArmEnv(gymnasium.Env):
         self,
         size: int = 64,
         *,
-        view: ViewName = "wrist",
-        actions: Literal["ee", "joints"] = "ee",
+        view: str = "wrist",
+        actions: str = "ee",
         render_mode: str | None = None,
     ) -> None:
         for name, value, known in (
@@ -62,10 +62,10 @@ class ArmEnv(gymnasium.Env):
             if value not in known:
                 raise ValueError(f"{name}: expected one of {known}; got {value!r}; choose one of them")
         self.rig, self.actions, self.render_mode = ArmRig(size), actions, render_mode
-        self.view_name: ViewName = view
+        self.view_name: ViewName = cast(ViewName, view)
         self.simulation = ArmSimulation(self.rig)
         self._eyes = Eyes(size)
-        f = self.rig.focal(view)
+        f = self.rig.focal(self.view_name)
         self._K = torch.tensor([[f, 0, size / 2], [0, f, size / 2], [0, 0, 1]])
         self._seen: dict[str, Any] | None = None
         image = spaces.Box(0, 255, (size, size, 3), np.uint8)
@@ -121,13 +121,13 @@ class ArmEnv(gymnasium.Env):
         return np.clip(values.astype(np.float32), -largest, largest)
 
     def _report(self, action: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
-        simulation, view = self.simulation, self.view_name
-        left, right = (simulation.model.camera(name).id for name in EYES[view])
+        simulation = self.simulation
+        left, right = (simulation.model.camera(name).id for name in EYES[self.view_name])
         self._eyes.look(simulation.data)
         rgb, depth = self._eyes.see(left, depth=True)
         other, _ = self._eyes.see(right)
         assert depth is not None
-        w2c = simulation.w2c(EYES[view][0])
+        w2c = simulation.w2c(EYES[self.view_name][0])
         self._seen = {
             "rgb": rgb,
             "right": other,
@@ -142,7 +142,7 @@ class ArmEnv(gymnasium.Env):
                 Camera(self._K, w2c, self.rig.size, self.rig.size),
                 depth=torch.from_numpy(depth),
                 right=torch.from_numpy(other).float() / 255,
-                baseline=self.rig.baseline(view),
+                baseline=self.rig.baseline(self.view_name),
             ),
             "actions": list(ACTIONS[self.actions]),
             "action": action,

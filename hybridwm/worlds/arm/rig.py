@@ -18,7 +18,7 @@ HOME = np.array([0.0, 0.4767, 1.9241, 0.0, 0.7408, 0.0])  # tip 0.18 m above the
 OPENING = 0.09  # metres between the open fingers
 
 # where the tip may be commanded to be, metres in the arm's base frame (z = 0 is the table top), and its yaw
-REACH = np.array([(0.28, 0.64), (-0.30, 0.30), (0.012, 0.36)])
+REACH = np.array([(0.28, 0.64), (-0.30, 0.30), (0.018, 0.36)])
 YAW = math.pi / 2
 
 DECISION = 0.1  # seconds of simulated time for one action
@@ -31,13 +31,13 @@ class ArmRig:
     """Two pairs of parallel pinhole eyes: one on the wrist, one on a stand that overlooks the table.
 
     At 64 pixels the wrist's focal length is 41.7 px, so 0.07 m of baseline gives 5.8 px at 0.5 m and 14 px at the
-    fingertips; the stand's is 77 px, so 0.10 m gives 6.4 px at 1.2 m.
+    fingertips; the stand's is 88 px, so 0.10 m gives 7.3 px at 1.2 m.
     """
 
     size: int = 64  # pixels, width and height
     wrist_fov: float = 75.0  # degrees
     wrist_baseline: float = 0.07  # metres
-    fixed_fov: float = 45.0  # degrees
+    fixed_fov: float = 40.0  # degrees
     fixed_baseline: float = 0.10  # metres
 
     def __post_init__(self) -> None:

@@ -94,6 +94,6 @@ def _hand(rig: ArmRig) -> str:
     return f"""
       <geom type="cylinder" size="0.028 0.022" pos="0 0 0.0" class="shell"/>
       <geom type="box" size="0.022 0.052 0.014" pos="0 0 0.036" class="dark"/>
-      <geom type="box" size="0.022 {half + 0.014} 0.012" pos="{x + 0.032} 0 {z - 0.002}" class="dark" contype="0"
+      <geom type="box" size="0.022 {half + 0.014} 0.012" pos="{x + 0.032} 0 {z - 0.022}" class="dark" contype="0"
         conaffinity="0" mass="0.05"/>
       <site name="tip" pos="0 0 {TIP}" group="4"/>{eyes}{fingers}"""
