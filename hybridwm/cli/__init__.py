@@ -18,7 +18,8 @@ from .errors import is_expected, one_line, unboxed
 # Command: what it does. The module of the same name here, with underscores, holds `Options` and `run(options)`.
 COMMANDS = {
     "demo": "imagine the same walks with and without 3D memory, and report what the memory is worth",
-    "collect": "walk through procedural rooms and keep the episodes",
+    "collect": "play episodes in rooms, Doom or with a robot arm, and keep them as a LeRobot dataset",
+    "convert": "turn recorded folders, or any LeRobot dataset, into a dataset of one size",
     "train": "train a world model from a YAML file",
     "train-depth": "train a network that depth is measured with, from a YAML file",
     "rollout": "imagine a walk from typed actions; write video and scene",

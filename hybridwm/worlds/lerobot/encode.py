@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,8 @@ def encode(episode: Episode, images: Images = "png") -> Encoded:
             stats[key] = statistics.of_vectors(rows)
         columns[key] = _vectors(rows)
     columns[PADDING] = pa.array([False] * (len(episode) - 1) + [True])
-    return Encoded(features, pa.table(columns), videos, stats, _facts(episode), fps, episode.task)
+    facts = _facts(episode) | {"crc32": {key: zlib.crc32(content) for key, content in videos.items()}}
+    return Encoded(features, pa.table(columns), videos, stats, facts, fps, episode.task)
 
 
 def _facts(episode: Episode) -> dict[str, Any]:

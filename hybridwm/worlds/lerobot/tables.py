@@ -40,9 +40,10 @@ def place_file(root: Path, name: str, content: bytes, *, sync: bool = True) -> N
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """A file's content; the same table gives the same bytes. No dictionaries: images do not repeat."""
+    """A file's content; the same table gives the same bytes. Each page has its checksum, so that a flipped bit is
+    found; no dictionaries, since images do not repeat."""
     held = io.BytesIO()
-    pq.write_table(table, held, compression="zstd", use_dictionary=False)
+    pq.write_table(table, held, compression="zstd", use_dictionary=False, write_page_checksum=True)
     return held.getvalue()
 
 
@@ -52,7 +53,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a table of the dataset, found no such file; copy it there.")
     size = path.stat().st_size
-    with wrapped(path), pq.ParquetFile(path) as file:
+    with wrapped(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         meta = file.metadata
         groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
         compressed = sum(g.column(j).total_compressed_size for g in groups for j in range(meta.num_columns))

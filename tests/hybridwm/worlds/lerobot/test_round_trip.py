@@ -9,6 +9,7 @@ from made_episodes import BARE, differences, episode
 
 from hybridwm.worlds.lerobot import DatasetWriter, encode, open_dataset
 from hybridwm.worlds.lerobot import writer as writer_module
+from render import FormatError
 
 ROWS = 4
 
@@ -107,6 +108,27 @@ def test_a_folder_taken_over_ends_in_the_same_bytes(tmp_path, monkeypatch):
     files = [file.relative_to(tmp_path / "a") for file in (tmp_path / "a").rglob("*.*") if file.is_file()]
     assert len(files) == len(given) + 6
     assert [name for name in files if (tmp_path / "a" / name).read_bytes() != (stopped / name).read_bytes()] == []
+
+
+@pytest.mark.parametrize("images", ["png", "video"])
+def test_any_flipped_bit_is_an_error_that_names_the_file(tmp_path, images):
+    given = episode()
+    root = written(tmp_path, [given], images)
+    chance = np.random.default_rng(0)
+    found = 0
+    for file in [*root.rglob("data/*/*.parquet"), *root.rglob("*.mp4")]:
+        content = file.read_bytes()
+        for at in chance.integers(4, len(content) - 4, 40):
+            flipped = bytearray(content)
+            flipped[at] ^= 1 << int(chance.integers(8))
+            file.write_bytes(flipped)
+            try:
+                assert differences(open_dataset(root).episode(0), given) == []  # in what nobody reads
+            except FormatError as error:
+                assert str(file) in str(error)
+                found += 1
+        file.write_bytes(content)
+    assert found > 10
 
 
 def test_an_episode_unlike_the_others_is_refused(tmp_path):
