@@ -17,7 +17,8 @@ from recon.depth_sources import reads_depth, reads_truth
 from render import Camera
 
 from .actions.between import action_between
-from .actions.choice import action_vector
+from .actions.body import Body, make_body
+from .actions.scale import ActionScale
 from .actions.walker import Walker
 from .core.batch import Imagined, imagine_batch, remember_batch
 from .core.codec import check_signature, codec_for, decode_eyes, encode_eyes
@@ -36,7 +37,7 @@ class WorldModel:
     """A core, a body, a memory and a depth source.
 
     solver_steps, shortcut, guidance: as for VideoCore.imagine. context_noise: the flow time at which past frames are
-    shown, where it is not to be the weights' own.
+    shown, where it is not to be the weights' own. scale: of the actions that the core was trained on.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class WorldModel:
         memory: Memory,
         *,
         depth: str | None = None,
-        body: Walker | None = None,
+        body: Body | None = None,
+        scale: ActionScale | None = None,
         solver_steps: int = 1,
         shortcut: bool = True,
         guidance: HistoryGuidance | None = None,
@@ -67,7 +69,8 @@ class WorldModel:
         self.core = core.eval()
         self.memory = memory
         self.depth = depth
-        self.body = body or Walker()
+        self.body: Body = body or Walker()
+        self.scale = scale
         self.solver_steps = solver_steps
         self.shortcut = shortcut
         self.guidance = guidance
@@ -100,6 +103,10 @@ class WorldModel:
             )
         for view in views:
             self._check(view)
+        if actions is None and len(views) > 1 and not isinstance(self.body, Walker):
+            raise ValueError(
+                "start: expected the actions between the views, since only a walker's are read off cameras; got none."
+            )
         if vectors is not None and len(vectors) != len(views):
             raise ValueError(f"start: expected vectors for each of {len(views)} views; got {len(vectors)}.")
         context = self.core.begin(views[0].camera, seed, baseline=views[0].baseline)
@@ -118,14 +125,8 @@ class WorldModel:
                 )
                 clearance = _ahead(measured)
             if i >= first:
-                previous = views[max(0, i - 1)].camera
-                action = (
-                    action_between(self.body, previous.w2c, view.camera.w2c)
-                    if actions is None or i == 0
-                    else action_vector(actions[i - 1])
-                )
                 told = None if vectors is None else vectors[i]
-                (context,) = self._remember([context], [view], [action], vectors=[told])
+                (context,) = self._remember([context], [view], [self._led(views, actions, i)], vectors=[told])
         last = views[-1]
         return WorldState(
             camera=last.camera,
@@ -143,8 +144,9 @@ class WorldModel:
     def step(self, state: WorldState, action: Any, *, camera: Camera | None = None) -> tuple[WorldState, Frame]:
         """One action in, one frame out.
 
-        action: a name, or a vector (forward m, right m, yaw rad, pitch rad). camera: the commanded camera, where it
-        is known (a planned walk); otherwise the body moves, and stops before what it measured ahead.
+        action: a name, or a vector in the order of body.names (a walker's: forward m, right m, yaw rad, pitch rad).
+        camera: the commanded camera, where it is known (a planned walk); otherwise the body moves, and stops before
+        what it measured ahead.
         Raises ValueError for an action outside the space.
         """
         return self.step_all([state], [action], None if camera is None else [camera])[0]
@@ -157,10 +159,11 @@ class WorldModel:
 
         Equal to single steps but for rounding. Frame.seconds: each one's share of the time of all.
         """
-        told = [action_vector(action) for action in actions]
+        read = [self.body.read(action) for action in actions]
+        told = [self._told(action) for action in read]
         clock = _Clock()
         if cameras is None:
-            cameras = [self._moved(state, action) for state, action in zip(states, told, strict=True)]
+            cameras = [self._moved(state, action) for state, action in zip(states, read, strict=True)]
         every = list(zip(states, cameras, strict=True))
         recalled = [self.memory.recall(state.memory, camera, state.baseline) for state, camera in every]
         clock.lap("render")
@@ -191,7 +194,19 @@ class WorldModel:
         ]
         return list(zip(after, frames, strict=True))
 
-    def _moved(self, state: WorldState, action: Float[Tensor, "4"]) -> Camera:
+    def _told(self, action: Float[Tensor, "a"]) -> Float[Tensor, "a"]:
+        """An action as the core was trained on it."""
+        return action if self.scale is None else self.scale(action)
+
+    def _led(self, views: Sequence[View], actions: Sequence[Any] | Tensor | None, i: int) -> Float[Tensor, "a"]:
+        """What led to a start view, as the core is told it; nothing, in training too, to the first one."""
+        if actions is not None and i > 0:
+            return self._told(self.body.read(actions[i - 1]))
+        if isinstance(self.body, Walker):
+            return action_between(self.body, views[max(0, i - 1)].camera.w2c, views[i].camera.w2c)
+        return torch.zeros(self.core.config.action_dim)
+
+    def _moved(self, state: WorldState, action: Float[Tensor, "a"]) -> Camera:
         clearance = None if state.clearance is None else torch.tensor(state.clearance)
         return replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
 
@@ -342,19 +357,22 @@ def load(
     (see recon.depth_source: "stereo", "multiview", "rgbd", "truth", ...) when it is "splat" or "routed", none
     otherwise. codec: the folder of the autoencoder, where it is no longer where training had it.
 
-    Raises FileNotFoundError, FormatError (weights that do not fit their configuration), ValueError (names; another
-    autoencoder than that of training).
+    What drives them is the body that they were trained with. Raises FileNotFoundError, FormatError (weights that do
+    not fit their configuration), ValueError (names; another autoencoder than that of training).
     """
     loaded = load_weights(weights)
     frames = codec_for(loaded.core, str(codec or loaded.training.get("codec", "")))
     check_signature(frames, loaded.card.get("codec_signature"))
     core = VideoCore(loaded.core, frames)
     loaded.fill(core.network)
-    cfg = loaded.core
+    cfg, card = loaded.core, loaded.card
+    body = str(loaded.training.get("episodes", {}).get("body", "walker"))
     return WorldModel(
         core.to(device),
         make_memory(memory, eyes=cfg.eyes, window=cfg.window, patch=cfg.patch * cfg.factor),
         depth=depth,
+        body=make_body(body, period=float(card.get("period", 1.0)), names=tuple(card.get("action_names", ()))),
+        scale=ActionScale.read(card),
         solver_steps=solver_steps,
         shortcut=shortcut,
         guidance=guidance,

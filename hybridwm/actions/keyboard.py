@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .walker import ACTIONS
+from .body import Body
+from .walker import ACTIONS, Walker
 
 KEYS = {
     "w": "forward",
@@ -51,10 +52,13 @@ def parse_actions(text: str | Sequence[str]) -> list[tuple[str, ...]]:
     return steps
 
 
-def typed_actions(text: str | Sequence[str]) -> Float[Tensor, "T 4"]:
-    """What parse_actions reads, as walker actions (forward m, right m, yaw rad, pitch rad); keys of a step add up."""
-    steps = parse_actions(text)
-    vectors = {name: torch.tensor(ACTIONS[name]) for step in steps for name in step}
+def typed_actions(text: str | Sequence[str], body: Body | None = None) -> Float[Tensor, "T a"]:
+    """What parse_actions reads, as actions of a body, by default a walker; keys of a step add up.
+
+    Raises ValueError also for keys that the body does not have.
+    """
+    steps, body = parse_actions(text), body or Walker()
+    vectors = {name: body.read(name) for step in steps for name in step}
     return torch.stack([torch.stack([vectors[name] for name in step]).sum(0) for step in steps])
 
 

@@ -82,7 +82,7 @@ def scene(setup: CoreSetup, index: int) -> dict[str, Any]:
     followed = {}
     for name, weights in ((OURS, setup.weights), (TWIN, setup.twin)):
         if weights is not None:
-            model = arms.world(weights, arms.VIDEO)
+            model = arms.world(weights, arms.VIDEO, setup.use)
             motions[name] = _motions(last, arms.roll(model, episode).frames)
             followed[name] = following_errors(model, windows)
     return {"seed": seed, "actions": index_of(episode.actions).tolist(), "motions": motions, "following": followed}

@@ -80,10 +80,10 @@ def scene(setup: CoreSetup, index: int) -> dict[str, Any]:
     seed = setup.first_seed + index
     walk = random_walk(seed, VIEWS + LENGTHS[-1], arms.rig(setup.weights))
     episode = walk.window(0, VIEWS, LENGTHS[-1])
-    shown = {name: arms.roll(arms.world(setup.weights, arm), episode).frames for name, arm in ARMS.items()}
+    shown = {name: arms.roll(arms.world(setup.weights, arm, setup.use), episode).frames for name, arm in ARMS.items()}
     if setup.twin:
         for name, arm in ARMS.items():
-            shown[f"twin, {name}"] = arms.roll(arms.world(setup.twin, arm), episode).frames
+            shown[f"twin, {name}"] = arms.roll(arms.world(setup.twin, arm, setup.use), episode).frames
     panels = {"truth": episode.truth, **shown} if index == 0 else {}
     for name, guard in GUARDS.items():
         shown[name] = guard(episode.views, LENGTHS[-1], seed)

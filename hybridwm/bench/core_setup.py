@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..run_folder import RunFolder
+from ..study.arms import Use
 from ..study.demo_config import FIRST_HELD_OUT_SEED
 from ..study.statistics import Interval
 
@@ -14,13 +15,15 @@ VIEWS = 8  # observed frames before anything is imagined
 
 @dataclass(frozen=True)
 class CoreSetup:
-    """Weights by packaged name, folder or file; `twin`: other weights, held against the same scenes."""
+    """Weights by packaged name, folder or file; `twin`: other weights, held against the same scenes. use: how both are
+    sampled where they are rolled out (actions, drift)."""
 
     weights: str = "rooms-64"
     twin: str | None = None
     quick: bool = False
     workers: int = 2
     first_seed: int = FIRST_HELD_OUT_SEED
+    use: Use = Use()
 
     def scenes(self, all_of_them: int) -> int:
         """A quarter of the rooms where the run is quick; four at least, for an interval."""

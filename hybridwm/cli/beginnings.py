@@ -21,6 +21,7 @@ from ..training.vectors import clearance, odometry
 from ..worlds.collection import walk_rooms
 from ..worlds.lerobot import find_datasets
 from ..worlds.named_episode import named_episode
+from ..worlds.resize import resized
 from ..worlds.rooms.layout import make_room, stack_rooms
 from ..worlds.rooms.raycast import Raycast, raycast
 from ..worlds.rooms.rig import RoomsRig
@@ -30,15 +31,27 @@ CAMERA_UP = (0.0, -1.0, 0.0)  # a world that is the axes of a level camera
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What an episode goes on with: its actions, the frames that they led to, and their cameras where there are any."""
+
+    actions: Float[Tensor, "T a"]
+    frames: Float[Tensor, "T H W 3"]
+    cameras: list[Camera] | None
+
+
+@dataclass(frozen=True)
 class Beginning:
     """The observed views in time order and the world's up; and, of a simulated world, depth [H, W] (metres) and
-    image [H, W, 3] at any camera, and the vectors that came with each view, by name."""
+    image [H, W, 3] at any camera, and the vectors that came with each view, by name. Of an episode: the actions between
+    the views, and what came after them."""
 
     views: list[View]
     up: tuple[float, float, float]
     depth: Callable[[Camera], Tensor] | None = None
     truth: Callable[[Camera], Tensor] | None = None
     vectors: list[dict[str, Tensor]] | None = None
+    led: Float[Tensor, "V_1 a"] | None = None
+    ahead: Ahead | None = None
 
     def told(self, core: CoreConfig) -> list[dict[str, Tensor]] | None:
         """The core's vectors of each view, None for a core without. Raises ValueError where they were not kept."""
@@ -80,11 +93,21 @@ def from_room(seed: int, views: int, width: int, height: int, episodes: dict[str
     )
 
 
-def from_path(path: Path, width: int, height: int, views: int, *, depth: bool = False) -> Beginning:
+def from_path(
+    path: Path,
+    width: int,
+    height: int,
+    views: int,
+    *,
+    depth: bool = False,
+    K: Sequence[Sequence[float]] | None = None,
+    going_on: bool = False,
+) -> Beginning:
     """The last `views` views of an episode (a file, or FOLDER#i of a LeRobot dataset), of what `reconstruct` left, or
     of im0.png, im1.png and calib.txt, cut to width x height; with their depth for a core that reads it.
 
-    Raises FileNotFoundError, FormatError, ValueError."""
+    K: intrinsics at that size, for episodes without cameras, which are then taken to stand still. going_on: the first
+    views of the episode, with what came after them as `ahead`. Raises FileNotFoundError, FormatError, ValueError."""
     if path.is_dir() and (path / "calib.txt").is_file():
         return Beginning(fit([_pair(path)], width, height), CAMERA_UP)
     if path.is_dir() and not (path / START).is_file() and not find_datasets(path):
@@ -93,7 +116,20 @@ def from_path(path: Path, width: int, height: int, views: int, *, depth: bool = 
             "im0.png, im1.png and calib.txt, found none of them"
         )
     episode = named_episode(path / START if (path / START).is_file() else path)
-    return Beginning(fit(episode.views()[-views:], width, height, depth=depth), episode.up)
+    still = episode.w2c is None
+    if still and K is not None:
+        episode = replace(
+            resized(episode, width, height), w2c=torch.eye(4).repeat(len(episode), 1, 1), K=torch.tensor(K)
+        )
+    first = 0 if going_on else max(0, len(episode) - views)
+    seen = fit(episode.views()[first:], width, height, depth=depth)
+    ahead, led = None, episode.actions[first : first + views - 1]
+    if going_on:
+        if len(episode) <= views:
+            raise ValueError(f"{path}: expected more than --views {views} frames to go on with; got {len(episode)}.")
+        cameras = None if still else [view.camera for view in seen[views:]]
+        ahead = Ahead(episode.actions[views - 1 :], torch.stack([view.image for view in seen[views:]]), cameras)
+    return Beginning(seen[:views], episode.up, led=led, ahead=ahead)
 
 
 def fit(views: Sequence[View], width: int, height: int, *, depth: bool = False) -> list[View]:

@@ -29,6 +29,13 @@ class Options:
     more, scaling (which trains cores of its own, whatever the weights) half an hour."""
     twin: str | None = None
     """Other weights for the same scenes, such as those trained without context noise."""
+    solver_steps: int = 1
+    """Denoising steps for each frame, in actions and drift."""
+    guidance: float = 1.0
+    """Weight of history guidance in actions and drift; 1 is none. Above 1 rollouts are sharper and cost twice the
+    calls."""
+    context_noise: float | None = None
+    """Flow time at which past frames are shown in actions and drift, in place of the weights' own."""
     quick: bool = False
     """A quarter of the scenes, and shorter walks."""
     workers: int = 2
@@ -54,6 +61,7 @@ def run(options: Options) -> None:
     from ..bench.core_setup import CoreSetup
     from ..bench.core_table import lines, markdown
     from ..run_folder import RunFolder
+    from ..study.arms import Use
     from ..weights.store import load_weights
 
     if not 1 <= options.workers <= 64:
@@ -61,7 +69,8 @@ def run(options: Options) -> None:
     for weights in (options.weights, options.twin):  # what is not there is said before anything is measured
         if weights is not None:
             load_weights(weights)
-    setup = CoreSetup(options.weights, options.twin, options.quick, options.workers)
+    use = Use(options.solver_steps, options.guidance, options.context_noise)
+    setup = CoreSetup(options.weights, options.twin, options.quick, options.workers, use=use)
     chosen = [area for area in AREAS if area in (options.areas or set(AREAS) - set(ONLY_BY_NAME))]
     console = Console()
     figures: dict[str, dict[str, float]] = {}

@@ -13,6 +13,7 @@ from ..configuration import load_yaml
 if TYPE_CHECKING:
     from .beginnings import Beginning
 
+RECORDED = "recorded"  # in place of typed actions
 GROUNDED = ("splat", "routed")  # memories that need depth
 
 
@@ -26,7 +27,8 @@ class Options:
 
     actions: str = "w-6,j-12,w-6"
     """Keys with counts, or names of actions: w s forward and back, a d sideways, j l turn, i k look up and down;
-    jw-4 is four steps of both."""
+    jw-4 is four steps of both. recorded: what the episode that --start names goes on with after its first views; then
+    rollout.mp4 shows its own frames beside the imagined ones."""
     start: Path | None = None
     """Where to begin, in place of a room."""
     weights: str = "rooms-64"
@@ -45,6 +47,10 @@ class Options:
     """Observed frames before the first imagined one, in a room or an episode."""
     solver_steps: int = 1
     """Denoising steps for each frame."""
+    guidance: float = 1.0
+    """Weight of history guidance; 1 is none. Above 1 the dream is sharper and costs twice the calls."""
+    context_noise: float | None = None
+    """Flow time at which past frames are shown, in place of the weights' own."""
     fps: float = 8.0
     """Frames per second of rollout.mp4."""
     device: str = "cpu"
@@ -58,6 +64,10 @@ class Options:
         for name, least in (("seed", 0), ("views", 1), ("solver_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"rollout.{name}: expected at least {least}; got {getattr(self, name)}.")
+        if not 0 < self.guidance <= 10:
+            raise ValueError(f"rollout.guidance: expected a weight above 0, at most 10; got {self.guidance}.")
+        if self.context_noise is not None and not 0 <= self.context_noise < 1:
+            raise ValueError(f"rollout.context_noise: expected a flow time in [0, 1); got {self.context_noise}.")
         if not 0 < self.fps <= 240:
             raise ValueError(f"rollout.fps: expected a rate above 0, at most 240; got {self.fps}.")
         if self.depth is not None and self.memory not in GROUNDED:
@@ -73,14 +83,19 @@ def run(options: Options) -> None:
     """Everything is read and checked before the run folder is touched."""
     from recon.depth_sources import reads_truth
 
-    from ..actions.keyboard import typed_actions
+    from ..actions.keyboard import parse_actions, typed_actions
     from ..actions.walker import Walker
+    from ..core.guidance import HistoryGuidance
     from ..run_folder import RunFolder
     from ..weights.store import load_weights
     from ..world_model import load
     from .beginnings import from_path, from_room
 
-    actions = typed_actions(options.actions)
+    recorded = options.actions == RECORDED
+    if recorded and options.start is None:
+        raise ValueError("rollout.actions: 'recorded' are those of an episode; expected one as --start, got none.")
+    if not recorded:
+        parse_actions(options.actions)  # before weights are loaded
     if options.depth is not None and options.start is not None and reads_truth(options.depth):
         raise ValueError(
             f"rollout.depth: '{options.depth}' reads the simulator's depth, which --start has none of; expected a "
@@ -92,15 +107,25 @@ def run(options: Options) -> None:
         memory=options.memory,
         depth=depth,
         solver_steps=options.solver_steps,
+        guidance=None if options.guidance == 1 else HistoryGuidance.vanilla(options.guidance),
+        context_noise=options.context_noise,
         device=options.device,
     )
     height, width = world.core.config.image_size
+    about = load_weights(options.weights)
     if options.start is not None:
-        beginning = from_path(options.start, width, height, options.views, depth=world.core.config.rgbd)
+        rgbd, K = world.core.config.rgbd, about.card.get("K")
+        beginning = from_path(options.start, width, height, options.views, depth=rgbd, K=K, going_on=recorded)
+    elif about.training.get("episodes", {}).get("source"):
+        raise ValueError(
+            f"rollout.start: expected an episode, as {options.weights} was trained on recorded ones; got none. Pass "
+            "--start FOLDER#0."
+        )
     else:
-        episodes = load_weights(options.weights).training.get("episodes", {})
-        beginning = from_room(options.seed, options.views, width, height, episodes)
-    world.body = Walker(up=beginning.up)
+        beginning = from_room(options.seed, options.views, width, height, about.training.get("episodes", {}))
+    if isinstance(world.body, Walker):
+        world.body = Walker(up=beginning.up)
+    actions = typed_actions(options.actions, world.body) if beginning.ahead is None else beginning.ahead.actions
     vectors = beginning.told(world.core.config)
     with RunFolder(options.out, options) as run_folder:
         _imagine(world, beginning, vectors, actions, options, run_folder)
@@ -115,16 +140,23 @@ def _imagine(world, beginning: Beginning, vectors, actions, options: Options, ru
     from render.images import to_uint8, write_png
     from render.video import write_mp4
 
+    from ..actions.walker import Walker
+
     device = torch.device(options.device)
     views = [_moved(view, device) for view in beginning.views]
-    state = world.start(views, seed=options.seed, oracle=beginning.depth, vectors=vectors)
+    ahead = beginning.ahead
+    # a walker's own motion is read off the cameras, as it was carried out
+    led = None if isinstance(world.body, Walker) and ahead is None else beginning.led
+    state = world.start(views, led, seed=options.seed, oracle=beginning.depth, vectors=vectors)
     frames, cameras, errors = [], [], []
     totals: dict[str, float] = {}
     for i, action in enumerate(tqdm(actions, desc="rollout", unit="frame")):
-        state, frame = world.step(state, action)
+        camera = None if ahead is None or ahead.cameras is None else ahead.cameras[i].to(device)
+        state, frame = world.step(state, action, camera=camera)
         cameras.append(frame.camera)
         picture = frame.image
         truth = None if beginning.truth is None else beginning.truth(frame.camera)
+        truth = truth if ahead is None else ahead.frames[i].to(device)
         entry = {"step": i + 1, "action": action.tolist(), "seconds": frame.seconds}
         if truth is not None:
             error = (frame.image.clamp(0, 1) - truth).square().mean().clamp(min=1e-10)

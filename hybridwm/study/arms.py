@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,6 +12,7 @@ from recon.scene import GaussianScene
 from render.camera import Camera
 from render.rasterize import RenderOutput, rasterize
 
+from ..core.guidance import HistoryGuidance
 from ..memory.wrong import wrong_splats
 from ..world_model import Rollout, WorldModel, WorldState, imagine, load
 from ..worlds.rooms.rig import RoomsRig
@@ -28,11 +29,37 @@ ARMS: dict[str, tuple[str, str | None]] = {
 }
 
 
+@dataclass(frozen=True)
+class Use:
+    """How weights are sampled, the same for every arm. guidance: weight of vanilla history guidance, 1 for none.
+    context_noise: the flow time at which past frames are shown, None for the weights' own."""
+
+    solver_steps: int = 1
+    guidance: float = 1.0
+    context_noise: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.solver_steps < 1:
+            raise ValueError(f"solver_steps: expected at least 1; got {self.solver_steps}.")
+        if not 0 < self.guidance <= 10:
+            raise ValueError(f"guidance: expected a weight above 0, at most 10; got {self.guidance}.")
+        if self.context_noise is not None and not 0 <= self.context_noise < 1:
+            raise ValueError(f"context_noise: expected a flow time in [0, 1); got {self.context_noise}.")
+
+
 @functools.lru_cache(maxsize=8)
-def world(weights: str, arm: str) -> WorldModel:
+def world(weights: str, arm: str, use: Use | None = None) -> WorldModel:
     """The world model of an arm; loaded once in each process."""
     memory, depth = ARMS[arm]
-    return load(weights, memory=memory, depth=depth)
+    use = use or Use()
+    return load(
+        weights,
+        memory=memory,
+        depth=depth,
+        solver_steps=use.solver_steps,
+        guidance=None if use.guidance == 1 else HistoryGuidance.vanilla(use.guidance),
+        context_noise=use.context_noise,
+    )
 
 
 def rig(weights: str) -> RoomsRig:

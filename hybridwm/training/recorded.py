@@ -14,8 +14,8 @@ from ..actions.body import Body, make_body
 from ..actions.scale import ActionScale
 from ..core.config import CoreConfig
 from ..worlds.episodes import Episode, load_episode
-from ..worlds.fit import fit_episode
 from ..worlds.lerobot import find_datasets, open_dataset
+from ..worlds.resize import resized
 from .config import EpisodesConfig
 from .episodes import Episodes
 from .rig import RecordedRig
@@ -55,7 +55,7 @@ def load_recorded(config: EpisodesConfig, core: CoreConfig, *, recalls: bool, qu
     height, width = core.image_size
     kept: list[Episode] = []
     for episode in tqdm(episodes_in(Path(config.source), config.episodes), desc="episodes", disable=quiet):
-        kept.append(_checked(fit_episode(episode, width, height), core, recalls, config.source))
+        kept.append(_checked(resized(episode, width, height), core, recalls, config.source))
     _same(kept, config.source)
     first = kept[0]
     period = 1.0 if first.fps is None else 1 / first.fps

@@ -58,6 +58,7 @@ def test_history_noise_reaches_the_frame_and_is_nothing_without_history(model, w
 
 def test_actions_are_read_off_every_rollout_and_a_frozen_one_has_none(weights, monkeypatch):
     monkeypatch.setattr(core_actions, "QUICK_STEPS", 16)
+    monkeypatch.setattr(core_actions, "WINDOWS", 2)
     monkeypatch.setattr(core_actions, "real_pairs", lambda rig: real_pairs(rig, rooms=4))
     setup = CoreSetup(weights, twin=weights, quick=True, workers=1, first_seed=9_000_000)
     figures = dict(flattened(core_actions.measure(weights, setup)))
@@ -87,15 +88,18 @@ def test_predictions_are_one_frame_ahead_of_the_true_past(weights, walk, monkeyp
 
 
 def test_what_enters_a_frame_is_what_the_window_has_not_shown(weights):
-    """Turning shows new pixels at the image's edge; going back to a place that was just left shows none."""
+    """Turning shows new pixels at the image's edge; going back to a place that was just left shows none; going back to
+    one that was left before the window shows what the window did not."""
     rooms, shares = stack_rooms([make_room(9_000_000)]), []
     start = sample_free_pose(rooms, seed=0, radius=trajectories.SPACE)[0]
-    for names in (["left"] * 12, ["left", "right"] * 6):
+    left_long_ago = ["left"] * 3 + ["stay"] * 2 + ["right"] * 7
+    for names in (["left"] * 12, ["left", "right"] * 6, left_long_ago):
         route = trajectories._follow(start, trajectories._actions(names), observed=12)
         walk = record(rooms, route, 9_000_000, arms.rig(weights))
         shares.append(core_steps.entering(weights, walk, 0))
     assert min(shares[0]) > 0.1
     assert max(shares[1]) < 0.02
+    assert shares[2][0] > 0.1  # the oldest view of the beginning shows all of it
 
 
 def test_familiar_frames_alone_are_held_against_each_other():

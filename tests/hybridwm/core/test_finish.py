@@ -71,6 +71,20 @@ def test_pixels_are_told_of_their_neighbours_across_patches_but_not_of_the_other
 
 
 @torch.no_grad()
+def test_each_frame_is_finished_by_its_own_modulation():
+    layers = Finish(CORE, 2)
+    for parameter in layers.parameters():
+        parameter.copy_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)))
+    planes = torch.randn(1, 2, 2, 19, 16, 32, generator=torch.Generator().manual_seed(7))
+    c = torch.randn(1, 2, CORE.dim, generator=torch.Generator().manual_seed(8))
+    other = c.clone()
+    other[0, 1] += 1
+    a, b = layers(planes, c), layers(planes, other)
+    assert torch.equal(a[0, 0], b[0, 0])
+    assert ((a[0, 1] - b[0, 1]).abs().amax((1, 2, 3)) > 1e-3).all()  # of both eyes
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("t", [1.0, 0.7, 0.0])
 def test_the_noisy_frame_is_shown_as_far_as_it_tells_of_the_clean_one(t):
     """Shown pure noise, the layers let it through into samples of one step."""

@@ -14,7 +14,7 @@ from hybridwm.training.rig import RecordedRig, Rig
 from hybridwm.training.train import train
 from hybridwm.worlds.collection import walk_rooms
 from hybridwm.worlds.episodes import Episode, save_episode
-from hybridwm.worlds.fit import fit_episode
+from hybridwm.worlds.resize import resized
 from hybridwm.worlds.rooms.rig import RoomsRig
 
 CORE = CoreConfig(height=16, width=16, eyes=1, dim=32, depth=2, heads=2, window=2, action_dim=3)
@@ -69,7 +69,7 @@ def test_actions_are_scaled_and_lead_to_their_frames(tmp_path):
     assert torch.equal(walks.actions[0, 0], torch.zeros(3))
     assert torch.allclose(walks.actions[0, 4], recorded.scale(episodes[0].actions[3]))
     assert torch.allclose(walks.actions[1, 0], recorded.scale(episodes[0].actions[9]))  # it begins at frame 10
-    assert torch.equal(walks.rgb[1, 0, 0], fit_episode(episodes[0], 16, 16).rgb[10])
+    assert torch.equal(walks.rgb[1, 0, 0], resized(episodes[0], 16, 16).rgb[10])
     assert isinstance(recorded.rig, Rig) and isinstance(RoomsRig(), Rig)
 
 
@@ -128,7 +128,7 @@ def test_recalled_renders_need_cameras_and_depth(tmp_path):
 
 def test_an_episode_at_another_size_keeps_what_it_measures():
     given = walk_rooms([5], 3, RoomsRig(48, height=32))[0]
-    small = fit_episode(given, 16, 16)
+    small = resized(given, 16, 16)
     before, after = given.view(1), small.view(1)
     point = torch.tensor([24.0, 16.0, 1.0])  # the middle stays the middle
     ray = torch.linalg.inv(before.camera.K) @ point
