@@ -71,6 +71,8 @@ def advance(
     if count < 1 or abs(count * DT - seconds) > 1e-9:
         raise ValueError(f"seconds: expected a multiple of {DT:.5f} s; got {seconds}; choose fps among divisors of 120")
     felt, turned = torch.zeros_like(bodies.radius), torch.zeros_like(bodies.spin)
+    if asleep(bodies, pusher):
+        return bodies, felt
     up = torch.tensor(UP, dtype=bodies.position.dtype, device=bodies.position.device)
     present = (bodies.radius > 0)[..., None].to(bodies.position.dtype)
     size, solids = rooms.size.to(bodies.position), within_reach(rooms, bodies, seconds)
@@ -90,6 +92,20 @@ def advance(
             bodies, _ = bounce(bodies, normal, depth)
         turned = turned + bodies.spin * DT
     return replace(bodies, turn=turning(turned) @ bodies.turn), felt
+
+
+def asleep(bodies: Bodies, pusher: Pusher | None) -> bool:
+    """Whether every body lies still on the floor, out of the pusher's reach: then nothing happens."""
+    b = bodies
+    if bool((b.velocity != 0).any()) or bool((b.spin != 0).any()):
+        return False
+    if bool(((b.position[..., 2] - b.radius > 1e-9) & (b.radius > 0)).any()):
+        return False
+    if pusher is None:
+        return True
+    away = torch.linalg.vector_norm(b.position[..., :2] - pusher.start[:, None], dim=-1)
+    way = torch.linalg.vector_norm(pusher.end - pusher.start, dim=-1)[:, None]
+    return bool((away > b.radius + pusher.radius + way + 0.01).all())
 
 
 def bounce(

@@ -80,7 +80,7 @@ def slide(seed: int, speeds: Speeds, outcome: int | None) -> Scenario:
     angle = stage.rng.uniform(-0.3, 0.3)
     velocity = stage.along(speed * math.sin(angle), -side * speed * math.cos(angle))
     row = {"position": [*stage.at(stage.rng.uniform(2.2, 2.9), side * 1.2), half], "velocity": [*velocity, 0.0],
-           "radius": half, "rolls": False, "friction": 0.15, "restitution": 0.2,
+           "radius": half, "rolls": False, "friction": 0.2, "restitution": 0.2,
            "yaw": math.atan2(velocity[1], velocity[0])}  # fmt: skip
     return finish("slide", stage, [row], (stage.mover(stage.checked(half)),), speed, fps=FAST)
 

@@ -43,8 +43,8 @@ def mark(seed: int, speeds: Speeds, outcome: int | None) -> Scenario:
     """A mark on the floor or the far wall (1) or none (0); the walker sees it, looks away and looks back."""
     present = outcome_of(seed, EVEN, outcome)
     stage = set_stage(seed, SALT["mark"])
-    on_floor, size = bool(stage.rng.uniform() < 0.6), stage.rng.uniform(0.3, 0.42)
-    ahead, left = stage.rng.uniform(1.9, 2.5), stage.rng.uniform(-0.6, 0.6)
+    on_floor, size = bool(stage.rng.uniform() < 0.6), stage.rng.uniform(0.4, 0.5)
+    ahead, left = stage.rng.uniform(1.7, 2.2), stage.rng.uniform(-0.6, 0.6)
     material = stage.paint(stage.disc(2 * size))
     if on_floor:
         where = [*stage.at(ahead, left), 0.0]
