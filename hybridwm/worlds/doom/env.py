@@ -22,7 +22,7 @@ from .lens import UNITS_PER_METRE, Lens
 # the walker's keys; the engine shifts the picture where a head would pitch, so looking up and down is not among them
 NAMES = tuple(name for name, vector in ACTIONS.items() if vector[3] == 0)
 # bounds of a continuous action: metres forward and right, radians of yaw (left), by what the body's strength reaches
-TWIST = np.array([0.375, 0.375, math.pi / 4], dtype=np.float32)
+TWIST = np.array([0.3, 0.3, math.pi / 4], dtype=np.float32)
 PROPRIO = ("forward_m_per_s", "right_m_per_s", "yaw_rad_per_s", "health")
 TOUCH = ("blocked",)
 FARTHEST = 256.0  # metres
