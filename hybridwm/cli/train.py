@@ -29,48 +29,79 @@ class Options:
 
     @staticmethod
     def from_file(path: Path) -> Options:
-        """Options with the file's training configuration."""
-        return Options(training=load_yaml(path, TrainConfig))
+        """Options with the file's training configuration; an `initial` of its own is a file beside it."""
+        training = load_yaml(path, TrainConfig)
+        if training.initial.endswith(SUFFIXES):
+            training = replace(training, initial=str(path.parent / training.initial))
+        return Options(training=training)
 
 
+SUFFIXES = (".yaml", ".yml")  # of an `initial` that is trained first
+BEGIN = "begin"  # its run folder, in that of the run that asks for it
 # What may change when a run goes on: where it runs, and how often it writes.
 FREE = ("data", "device", "threads", "checkpoint_every", "validate_every", "compile", "shard_above")
 
 
 def run(options: Options) -> None:
     """Trains into the run folder. Of several processes (`torchrun -m hybridwm train ...`) the first alone owns it."""
-    folder = options.out or Path("runs") / options.training.name
+    runs = stages(options.training, options.out or Path("runs") / options.training.name)
 
     from ..training.distributed import join
 
     with join(options.training.device) as ranks:
-        if ranks.first:
-            _run_first(options, folder, ranks)
-        else:
-            _run_beside(options, folder, ranks)
+        if ranks.first and len(runs) > 1:
+            _claim(*runs[-1])  # before another run's folder stands in it
+        for training, folder in runs:
+            if ranks.first:
+                _run_first(training, folder, ranks)
+            else:
+                _run_beside(training, folder, ranks)
 
 
-def _run_first(options: Options, folder: Path, ranks: Ranks) -> None:
-    refuse_another_run(folder, options.training)
+def stages(training: TrainConfig, folder: Path) -> list[tuple[TrainConfig, Path]]:
+    """The run and its folder, after the run that it begins with where `initial` names a configuration.
+
+    Both share walks, device and threads. Raises ValueError where that one again begins with another.
+    """
+    if not training.initial.endswith(SUFFIXES):
+        return [(training, folder)]
+    first = load_yaml(Path(training.initial), TrainConfig)
+    if first.initial.endswith(SUFFIXES):
+        raise ValueError(f"{training.initial}: expected a run that begins with weights; got initial {first.initial}.")
+    data = training.data or str(folder / "data")
+    first = replace(first, data=data, device=training.device, threads=training.threads)
+    return [(first, folder / BEGIN), (replace(training, data=data, initial=str(folder / BEGIN)), folder)]
+
+
+def _claim(training: TrainConfig, folder: Path) -> None:
+    from ..run_folder import RunFolder
+
+    refuse_another_run(folder, training)
+    with RunFolder(folder, training, keep_metrics=True):
+        pass
+
+
+def _run_first(training: TrainConfig, folder: Path, ranks: Ranks) -> None:
+    refuse_another_run(folder, training)
 
     from ..run_folder import RunFolder
     from ..training.train import train
 
-    with RunFolder(folder, options.training, keep_metrics=True) as run_folder:
+    with RunFolder(folder, training, keep_metrics=True) as run_folder:
         ranks.wait()
         begun = time.perf_counter()
-        weights = train(options.training, folder, ranks)
+        weights = train(training, folder, ranks)
         card = json.loads(weights.with_suffix(".json").read_text())["card"]
         run_folder.summarise(weights=weights.name, seconds=round(time.perf_counter() - begun, 1), **card)
     print(f"{weights}: load it by hybridwm.load('{folder}')")
 
 
-def _run_beside(options: Options, folder: Path, ranks: Ranks) -> None:
+def _run_beside(training: TrainConfig, folder: Path, ranks: Ranks) -> None:
     from ..training.train import train
 
     ranks.wait()  # until the folder is the first process's
     try:
-        train(options.training, folder, ranks)
+        train(training, folder, ranks)
     except FloatingPointError:
         raise SystemExit(2) from None  # every process has the same: the first says it
 

@@ -63,7 +63,8 @@ class TrainConfig:
 
     name: str = "rooms-64"
     initial: str = ""
-    """Weights to begin with: a packaged name, a folder or a file; empty: random ones. The core must be equal."""
+    """Weights to begin with: a packaged name, a folder or a file; empty: random ones. The core must be equal. A
+    configuration, FILE.yaml, is trained first, into begin/ of the run folder."""
     core: CoreConfig = field(default_factory=CoreConfig)
     codec: str = ""
     """Folder of an autoencoder of diffusers whose latents are the core's frames (see CoreConfig.eye_channels, factor);

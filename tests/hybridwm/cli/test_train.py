@@ -35,3 +35,30 @@ def test_train_from_yaml_goes_on_and_leaves_weights(tmp_path, capfd):
     assert main(["train", str(file), "--steps", "2", "--seed", "5", "--out", str(out)]) == 2
     assert "expected the run that it holds, got another seed" in capfd.readouterr().err
     assert json.loads((out / "summary.json").read_text())["weights"] == "tiny.safetensors"
+
+
+def test_what_a_run_begins_with_is_trained_first_by_the_same_command(tmp_path, capfd):
+    (tmp_path / "first.yaml").write_text(TINY.replace("name: tiny", "name: first\nsteps: 2"))
+    file, out = tmp_path / "tiny.yaml", tmp_path / "run"
+    file.write_text(TINY + "initial: first.yaml\nsteps: 1\nseed: 3\n")
+    assert main(["train", str(file), "--out", str(out), "--threads", "1"]) == 0
+    card = json.loads((out / "tiny.json").read_text())["card"]
+    assert card["initial"] == str(out / "begin")
+    assert json.loads((out / "begin" / "summary.json").read_text())["steps"] == 2
+    assert not (out / "begin" / "data").exists() and len(list((out / "data").iterdir())) == 1  # walks are shared
+
+    # as by two commands, with the same walks
+    first, second = tmp_path / "one", tmp_path / "two"
+    shared = ["--data", str(out / "data"), "--threads", "1"]
+    assert main(["train", str(tmp_path / "first.yaml"), "--out", str(first), *shared]) == 0
+    assert main(["train", str(file), "--initial", str(first), "--out", str(second), *shared]) == 0
+    assert (second / "tiny.safetensors").read_bytes() == (out / "tiny.safetensors").read_bytes()
+
+    before = read_metrics(out / "metrics.jsonl")
+    assert main(["train", str(file), "--out", str(out), "--threads", "1"]) == 0
+    assert read_metrics(out / "metrics.jsonl") == before  # both were there
+    capfd.readouterr()
+    (tmp_path / "again.yaml").write_text(TINY + "initial: tiny.yaml\n")
+    assert main(["train", str(tmp_path / "again.yaml"), "--out", str(tmp_path / "no")]) == 2
+    assert "expected a run that begins with weights; got initial first.yaml" in capfd.readouterr().err
+    assert not (tmp_path / "no").exists()
