@@ -109,15 +109,19 @@ def _crossings(
     # a border between sectors of equal heights shows nothing
     opens = ~wall & ((level.floor[near] != level.floor[far]) | (level.ceiling[near] != level.ceiling[far]))
     cos, sin = np.cos(angle), np.sin(angle)
+    side1, z1 = x1 * sin - y1 * cos, x1 * cos + y1 * sin
+    side2, z2 = x2 * sin - y2 * cos, x2 * cos + y2 * sin
+    # how far each end lies to the right of the outermost rays: all on one side, and no ray between crosses the line
+    ends = np.stack([side1 - a * z1 < 0 for a in across[[0, -1]]] + [side2 - a * z2 < 0 for a in across[[0, -1]]])
+    kept = (wall | opens) & (near != NOTHING) & ((z1 > 0) | (z2 > 0)) & (ends.any(0) & ~ends.all(0))
+    kept[np.flatnonzero(wall)[:1]] = True  # there is always one to look for
+    near, wall, opens = near[kept], wall[kept], opens[kept] & ~wall[kept]
+    side1, z1, side2, z2 = (value[kept, None] for value in (side1, z1, side2, z2))
+    miss1, miss2 = side1 - across * z1, side2 - across * z2
+    crossed = (miss1 < 0) != (miss2 < 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        side1, z1 = (x1 * sin - y1 * cos)[:, None], (x1 * cos + y1 * sin)[:, None]
-        side2, z2 = (x2 * sin - y2 * cos)[:, None], (x2 * cos + y2 * sin)[:, None]
-        miss1, miss2 = side1 - across * z1, side2 - across * z2
         z = z1 + miss1 / (miss1 - miss2) * (z2 - z1)
-    crossed = ((miss1 < 0) != (miss2 < 0)) & (z > 0) & (near != NOTHING)[:, None]
-    z = np.where(crossed, z, np.inf)
-    if not wall.any():
-        wall[0] = True
+    z = np.where(crossed & (z > 0) & (near != NOTHING)[:, None], z, np.inf)
     nearest = z[wall].argmin(0)
     end = np.take_along_axis(z[wall], nearest[None], 0)
     ends_in = near[wall][nearest][None]
