@@ -10,7 +10,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from recon.readers.pictures import inside
 from render.formats.errors import FormatError
 
 from .layout import FACTS, INFO, MARK
@@ -127,7 +126,7 @@ def _rows_3(root: Path, info: dict[str, Any], features: dict[str, Any]) -> tuple
         for at in table.select(wanted).to_pylist():
             index, length = _whole(file, at, "episode_index"), _whole(file, at, "length")
             numbers = {name: _whole(file, at, f"data/{name}") for name in ("chunk_index", "file_index")}
-            data = inside(root, _filled(path, info.get("data_path"), numbers), path)
+            data = _named(root, _filled(path, info.get("data_path"), numbers), path)
             films: dict[str, tuple[Path, float]] = {}
             for key in videos:
                 numbers = {n: _whole(file, at, f"videos/{key}/{n}") for n in ("chunk_index", "file_index")}
@@ -135,7 +134,7 @@ def _rows_3(root: Path, info: dict[str, Any], features: dict[str, Any]) -> tuple
                 if not isinstance(begin, (int, float)) or not 0 <= begin < 1e9:
                     raise FormatError(file, "from_timestamp of 0 seconds or more", repr(begin)[:40], AGAIN)
                 name = _filled(path, info.get("video_path"), numbers | {"video_key": key})
-                films[key] = (inside(root, name, path), float(begin))
+                films[key] = (_named(root, name, path), float(begin))
             facts = _loaded(file, at[FACTS]) if isinstance(at.get(FACTS), str) else None
             rows.append(Row(index, length, tuple(map(str, at["tasks"] or ())), data, films, facts))
     rows.sort(key=lambda row: row.index)
@@ -169,9 +168,9 @@ def _rows_2(root: Path, info: dict[str, Any], features: dict[str, Any]) -> tuple
             raise FormatError(file, "one JSON object on each line", line[:40], AGAIN)
         index, length = _whole(file, at, "episode_index"), _whole(file, at, "length")
         numbers = {"episode_chunk": index // chunk, "episode_index": index}
-        data = inside(root, _filled(path, info.get("data_path"), numbers), path)
+        data = _named(root, _filled(path, info.get("data_path"), numbers), path)
         films = {
-            key: (inside(root, _filled(path, info.get("video_path"), numbers | {"video_key": key}), path), 0.0)
+            key: (_named(root, _filled(path, info.get("video_path"), numbers | {"video_key": key}), path), 0.0)
             for key in videos
         }
         rows.append(Row(index, length, tuple(map(str, at.get("tasks") or ())), data, films))
@@ -193,6 +192,14 @@ def _whole(path: Path, at: dict[str, Any], name: str) -> int:
     if not isinstance(value, int) or not 0 <= value < 2**40:
         raise FormatError(path, f"{name} as a whole number", repr(value)[:40], AGAIN)
     return value
+
+
+def _named(root: Path, name: str, path: Path) -> Path:
+    """A file in the folder by its name alone; whether a link leads out of it is asked when the file is opened."""
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or not parts[0] or ":" in parts[0] or "\0" in name:
+        raise FormatError(path, f"files inside {root}", repr(name)[:100], "name files inside the folder")
+    return root.joinpath(*parts)
 
 
 def _filled(path: Path, template: Any, values: dict[str, Any]) -> str:

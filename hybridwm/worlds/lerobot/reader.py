@@ -99,7 +99,8 @@ class Dataset:
             raise FormatError(row.data, f"a whole episode {index}", str(error)[:120], AGAIN) from None
 
     def _rows(self, row: Row, keys: list[str]) -> pa.Table:
-        features = self.catalogue.features
+        features, root = self.catalogue.features, self.catalogue.root
+        inside(root, str(row.data.relative_to(root)), root / INFO)
         more = [name for name in ("task_index", PADDING) if name in features]
         table = episode_rows(row.data, row.index, [*keys, "episode_index", "frame_index", "timestamp", *more])
         if table.num_rows != row.length:
@@ -130,6 +131,7 @@ class Dataset:
 
     def _film(self, row: Row, table: pa.Table, name: str, key: str, size: tuple[int, int]) -> np.ndarray:
         path, begin = row.videos[key]
+        inside(self.catalogue.root, str(path.relative_to(self.catalogue.root)), self.catalogue.root / INFO)
         if name == "depth":
             raise FormatError(path, "depth as images or numbers", "a video", "leave depth out, or convert it")
         times = _numbers(table, "timestamp", 1, row.data)[:, 0].astype(np.float64) + begin

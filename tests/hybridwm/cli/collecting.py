@@ -7,9 +7,11 @@ import os
 import sys
 
 import torch
+import tqdm  # noqa: F401  (what a child would import, once for all of them)
 
-from hybridwm.cli import main
-from hybridwm.worlds import collection
+from hybridwm import run_folder  # noqa: F401
+from hybridwm.cli import collect, main  # noqa: F401
+from hybridwm.worlds import collection, workers  # noqa: F401
 from hybridwm.worlds.episodes import Episode
 
 

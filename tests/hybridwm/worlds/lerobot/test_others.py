@@ -186,6 +186,15 @@ def test_names_never_leave_the_folder_and_templates_only_name(tmp_path):
         assert "info.json" in str(error.value)
 
 
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path):
+    root = version_3(tmp_path / "set")
+    file = root / "data/chunk-000/file-000.parquet"
+    file.rename(tmp_path / "outside.parquet")
+    file.symlink_to(tmp_path / "outside.parquet")
+    with pytest.raises(FormatError, match="expected files inside"):
+        open_dataset(root).episode(0)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
