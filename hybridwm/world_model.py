@@ -12,25 +12,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recon import DepthContext, View, depth_source
-from recon.depth_sources import reads_depth, reads_truth
+from recon import View
+from recon.depth_sources import reads_truth
 from render import Camera
 
 from .actions.between import action_between
 from .actions.body import Body, make_body
 from .actions.scale import ActionScale
+from .actions.still import UnknownBody
 from .actions.walker import Walker
 from .core.batch import Imagined, imagine_batch, remember_batch
 from .core.codec import check_signature, codec_for, decode_eyes, encode_eyes
 from .core.conditioning import Recalled, to_depth
 from .core.guidance import HistoryGuidance
 from .core.video_core import Context, VideoCore
+from .measure import Measure, ahead
 from .memory import Memory, make_memory
 from .weights.store import load_weights
 from .world_state import Frame, Oracle, Rollout, WorldState
-
-KEPT_VIEWS = 4
-"""Measured views that a state keeps, for depth sources that match over time and for the test of what moves."""
 
 
 class WorldModel:
@@ -75,7 +74,7 @@ class WorldModel:
         self.shortcut = shortcut
         self.guidance = guidance
         self.context_noise = context_noise
-        self._source = None if depth is None else depth_source(depth)
+        self._measure = None if depth is None else Measure(depth)
 
     @torch.no_grad()
     def start(
@@ -115,7 +114,7 @@ class WorldModel:
         memory, seen = self.memory.begin(views[0].camera.device), ()
         clearance = None
         for i, view in enumerate(views):
-            if not self.memory.grounded:
+            if self._measure is None:
                 memory = self.memory.observe(memory, view, observed=True, step=i, recalled=None)
             else:
                 measured, seen = self._measure(view, seen, oracle if self.depth == "shuffled" else None)
@@ -123,7 +122,7 @@ class WorldModel:
                 memory = self.memory.observe(
                     memory, measured, observed=True, step=i, recalled=recalled, earlier=seen[:-1]
                 )
-                clearance = _ahead(measured)
+                clearance = ahead(measured)
             if i >= first:
                 told = None if vectors is None else vectors[i]
                 (context,) = self._remember([context], [view], [self._led(views, actions, i)], vectors=[told])
@@ -162,6 +161,7 @@ class WorldModel:
         read = [self.body.read(action) for action in actions]
         told = [self._told(action) for action in read]
         clock = _Clock()
+        commanded = cameras is not None
         if cameras is None:
             cameras = [self._moved(state, action) for state, action in zip(states, read, strict=True)]
         every = list(zip(states, cameras, strict=True))
@@ -181,6 +181,8 @@ class WorldModel:
             self._seen(video, camera, state.baseline)
             for (video, _), (state, camera) in zip(imagined, every, strict=True)
         ]
+        if isinstance(self.body, UnknownBody) and not commanded:
+            views = [self._located(view, state) for view, state in zip(views, states, strict=True)]
         contexts = self._remember([state.context for state in states], views, told, imagined)
         clock.lap("denoise")
         after = [
@@ -216,6 +218,11 @@ class WorldModel:
         depth = to_depth(video) if self.core.config.rgbd else None
         return View(image, camera, depth, right=right, baseline=None if right is None else baseline)
 
+    def _located(self, view: View, state: WorldState) -> View:
+        """A view whose motion only its image tells; where it tells none, the camera stays."""
+        w2c = None if self._measure is None else self._measure.motion(view, state.views)
+        return view if w2c is None else replace(view, camera=replace(view.camera, w2c=w2c))
+
     def _observed(
         self, state: WorldState, context: Context, view: View, recalled: Recalled, clock: _Clock
     ) -> WorldState:
@@ -224,9 +231,9 @@ class WorldModel:
             # what is imagined is never taken for the simulator's
             view = replace(view, depth=None)
         views, clearance = state.views, state.clearance
-        if self.memory.grounded:
+        if self._measure is not None:
             view, views = self._measure(view, state.views, state.oracle, recalled)
-            clearance = _ahead(view)
+            clearance = ahead(view)
             clock.lap("depth")
         # observed steps count the start views; imagined ones go on from there
         memory = self.memory.observe(
@@ -243,21 +250,6 @@ class WorldModel:
             clearance=clearance,
             scene=self.memory.scene(memory),
         )
-
-    def _measure(
-        self, view: View, earlier: tuple[View, ...], oracle: Oracle | None, recalled: Recalled | None = None
-    ) -> tuple[View, tuple[View, ...]]:
-        """The view with depth and confidence from this arm's own source, and the views to keep."""
-        assert self._source is not None and self.depth is not None
-        if not reads_depth(self.depth):
-            view = replace(view, depth=None, confidence=None)
-        elif reads_truth(self.depth) and oracle is not None:
-            view = replace(view, depth=oracle(view.camera))
-        known = recalled.renders[0].depth if recalled is not None and recalled.renders else None
-        views = (*earlier, view)[-KEPT_VIEWS:]
-        depth, confidence = self._source(views, DepthContext(views[:-1], known))
-        measured = replace(view, depth=depth, confidence=confidence)
-        return measured, (*views[:-1], measured)
 
     def _remember(
         self,
@@ -378,17 +370,6 @@ def load(
         guidance=guidance,
         context_noise=context_noise,
     )
-
-
-def _ahead(view: View) -> float | None:
-    """Free distance straight ahead: a low percentile of the trusted depth in the middle of the image, metres."""
-    if view.depth is None:
-        return None
-    h, w = view.depth.shape
-    middle = view.depth[h // 3 : 2 * h // 3, w // 3 : 2 * w // 3]
-    trusted = middle[middle > 0]
-    # too few measurements to stop for
-    return float(trusted.quantile(0.1)) if trusted.numel() > middle.numel() // 10 else None
 
 
 class _Clock:

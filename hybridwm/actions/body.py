@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from .still import StillBody
+from .still import StillBody, UnknownBody
 from .twist import DriveBody, PlanarBody, TwistBody
 from .walker import Walker
 
@@ -38,13 +38,14 @@ BODIES: dict[str, Callable[[float, tuple[str, ...]], Body]] = {
     "planar": lambda period, names: PlanarBody(period),
     "twist": lambda period, names: TwistBody(period),
     "still": lambda period, names: StillBody(names),
+    "unknown": lambda period, names: UnknownBody(names),
 }
 """Name → body, from the seconds between two frames and the names of the recorded action's components."""
 
 
 def make_body(name: str, *, period: float = 1.0, names: tuple[str, ...] = ()) -> Body:
-    """A body by name: walker | drive | planar | twist | still, or "module:Class" of your own, called as those of
-    BODIES.
+    """A body by name: walker | drive | planar | twist | still | unknown, or "module:Class" of your own, called as those
+    of BODIES.
 
     period: seconds between frames, for velocities. names: of an action's components, for bodies that take any.
     Raises ValueError for unknown names, and for actions that are not of this body.

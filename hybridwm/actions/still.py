@@ -26,3 +26,9 @@ class StillBody:
     ) -> Float[Tensor, "*B 4 4"]:
         """The same camera."""
         return w2c
+
+
+@dataclass(frozen=True)
+class UnknownBody(StillBody):
+    """A body that nothing is known of: the world model tells the camera's motion from the frames that it imagines
+    (recon.odometry), where the arm measures depth; elsewhere, and where that fails, the camera stays."""

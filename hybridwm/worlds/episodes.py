@@ -87,7 +87,7 @@ class Episode:
     def view(self, i: int) -> View:
         """Frame i as a measured view. Raises ValueError where there are no cameras."""
         if self.w2c is None or self.K is None:
-            raise ValueError("Episode.view: expected cameras; this episode has none. Add w2c and K when it is converted.")
+            raise ValueError("Episode.view: expected cameras; this episode has none. Convert the recording again with its cameras.")
         height, width = self.rgb.shape[1:3]
         return View(
             self.rgb[i].float() / 255,

@@ -27,7 +27,7 @@ def test_the_motion_of_a_twist_is_the_matrix_exponential():
 
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body_is_one_and_keeps_rotations_rigid(name):
-    body = make_body(name, period=0.5, names=NAMES if name in ("walker", "still") else ())
+    body = make_body(name, period=0.5, names=NAMES if name in ("walker", "still", "unknown") else ())
     assert isinstance(body, Body)
     moved = body.move(LEVEL, body.read([0.3] * len(body.names)))
     assert torch.allclose(moved[:3, :3] @ moved[:3, :3].T, torch.eye(3), atol=1e-5)
