@@ -32,20 +32,27 @@ class Body(Protocol):
         ...
 
 
+def _arm(name: str) -> Body:
+    """The world `arm`'s (extra [arm])."""
+    return getattr(importlib.import_module("hybridwm.worlds.arm.bodies"), name)()
+
+
 BODIES: dict[str, Callable[[float, tuple[str, ...]], Body]] = {
     "walker": lambda period, names: Walker(),
     "drive": lambda period, names: DriveBody(period),
     "planar": lambda period, names: PlanarBody(period),
     "twist": lambda period, names: TwistBody(period),
     "still": lambda period, names: StillBody(names),
+    "hand": lambda period, names: _arm("hand_body"),
+    "joints": lambda period, names: _arm("joint_body"),
     "unknown": lambda period, names: UnknownBody(names),
 }
 """Name → body, from the seconds between two frames and the names of the recorded action's components."""
 
 
 def make_body(name: str, *, period: float = 1.0, names: tuple[str, ...] = ()) -> Body:
-    """A body by name: walker | drive | planar | twist | still | unknown, or "module:Class" of your own, called as those
-    of BODIES.
+    """A body by name: walker | drive | planar | twist | still | unknown | hand | joints (the arm's, by its
+    fingertips or joints), or "module:Class" of your own, called as those of BODIES.
 
     period: seconds between frames, for velocities. names: of an action's components, for bodies that take any.
     Raises ValueError for unknown names, and for actions that are not of this body.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from .mjcf import MjcfBody
+from .vector import read_vector
 from .walker import rotation
 
 
@@ -19,6 +21,11 @@ class Hand:
 
     tip: tuple[float, float, float]
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    names: tuple[str, ...] = ("dx_m", "dy_m", "dz_m", "dyaw_rad", "grip")
+
+    def read(self, action: Any) -> Float[Tensor, "a"]:
+        """Finite numbers, one for each name. Raises ValueError."""
+        return read_vector(action, self.names)
 
     def move(
         self, w2c: Float[Tensor, "*B 4 4"], action: Float[Tensor, "*A"], clearance: Float[Tensor, "*B"] | None = None
@@ -41,11 +48,17 @@ class Hand:
 
 class JointBody:
     """A camera moved by changes of joint angles. Where the joints are is found from the camera itself, by inverse
-    kinematics that begins at `home`: of several postures with one camera, the one near `home` is meant."""
+    kinematics that begins at `home`: of several postures with one camera, the one near `home` is meant. more: what an
+    action has beside the joints."""
 
-    def __init__(self, robot: MjcfBody, home: Float[Tensor, "J"]) -> None:
+    def __init__(self, robot: MjcfBody, home: Float[Tensor, "J"], more: tuple[str, ...] = ("grip",)) -> None:
         robot.camera(home)  # refuses a wrong number
         self.robot, self.home = robot, home
+        self.names = (*(f"d{name}_rad" for name in robot.joint_names), *more)
+
+    def read(self, action: Any) -> Float[Tensor, "a"]:
+        """Finite numbers, one for each name. Raises ValueError."""
+        return read_vector(action, self.names)
 
     def move(
         self, w2c: Float[Tensor, "*B 4 4"], action: Float[Tensor, "*A"], clearance: Float[Tensor, "*B"] | None = None
