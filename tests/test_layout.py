@@ -35,6 +35,7 @@ DOORS = {
     "gsplat": {"render/rasterize_gsplat.py"},
     "gymnasium": {
         "hybridwm/__init__.py",
+        "hybridwm/bench/worlds.py",
         "hybridwm/dream.py",
         "hybridwm/dream_beginnings.py",
         "hybridwm/gym_env.py",
