@@ -20,8 +20,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import hybridwm  # noqa: F401 (registers the environments)
-
 STICKY = 0.7
 WARM = 20  # steps before the clock runs: kernels are compiled, caches filled
 
