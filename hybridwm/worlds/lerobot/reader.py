@@ -117,8 +117,7 @@ class Dataset:
             shape = feature["shape"]
             if len(shape) != 3:
                 raise FormatError(self.catalogue.root / INFO, f"{key} of height, width, channels", str(shape), AGAIN)
-            first = shape[0] in (1, 3) and (feature.get("names") or [""])[0] in ("channel", "channels", "c")
-            size = (shape[1], shape[2]) if first else (shape[0], shape[1])
+            size = (shape[1], shape[2]) if _channels_first(feature) else (shape[0], shape[1])
             if row.length * math.prod(shape) * (4 if name == "depth" else 1) > MAX_BYTES:
                 raise FormatError(row.data, f"at most {MAX_BYTES} bytes an episode", f"more in {key}", "cut it up")
             if feature["dtype"] == "video":
@@ -191,6 +190,14 @@ def find_datasets(folder: Path) -> list[Path]:
     if is_lerobot(folder):
         return [folder]
     return sorted(path for path in folder.glob("shard-*-of-*") if is_lerobot(path)) if folder.is_dir() else []
+
+
+def _channels_first(feature: dict[str, Any]) -> bool:
+    """Shapes are written both ways; the names say which, else which end can be channels."""
+    shape, names = feature["shape"], feature.get("names")
+    if isinstance(names, list) and names and isinstance(names[0], str):
+        return names[0].lower() in ("channel", "channels", "c")
+    return shape[0] in (1, 3) and shape[2] not in (1, 3)
 
 
 def _crc32(path: Path) -> int:

@@ -163,6 +163,14 @@ def test_columns_by_name(tmp_path):
     assert torch.equal(both.right, both.rgb)
 
 
+@pytest.mark.parametrize("names", [["channels", "height", "width"], ["c", "h", "w"], None])
+def test_a_shape_with_channels_first(tmp_path, names):
+    root = version_3(tmp_path)
+    front = {"dtype": "video", "shape": [3, 16, 32], "names": names}
+    change_info(root, features=FEATURES | {"observation.images.front": front})
+    assert open_dataset(root).episode(0).rgb.shape == (5, 16, 32, 3)
+
+
 def change_info(root, **changes):
     info = json.loads((root / "meta/info.json").read_text())
     write_json(root / "meta/info.json", info | changes)
