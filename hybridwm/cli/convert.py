@@ -48,9 +48,9 @@ class Options:
     frame before it is checked against the cameras' or the images' motion.
     """
 
-    source: Annotated[Path, tyro.conf.Positional]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Dataset, folder or video."""
-    out: Annotated[Path, tyro.conf.Positional]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Run folder and dataset to write."""
     size: str = ""
     """Images' new size, as 64 or 96x64: cut to the middle and scaled down; by default as they are."""
