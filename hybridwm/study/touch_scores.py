@@ -31,7 +31,7 @@ def matches(found: Int[np.ndarray, " N"], true: Int[np.ndarray, " M"], tolerance
 
 
 def onset_f1(
-    predicted: list[Float[np.ndarray, " T"]], truth: list[Float[np.ndarray, " T"]], tolerance: int = TOLERANCE
+    predicted: list[Float[np.ndarray, " _"]], truth: list[Float[np.ndarray, " _"]], tolerance: int = TOLERANCE
 ) -> float:
     """F1 = 2 · matched / (found + true) over all episodes, an onset matched within ±`tolerance` frames."""
     if len(predicted) != len(truth) or any(len(p) != len(t) for p, t in zip(predicted, truth, strict=False)):
@@ -43,7 +43,7 @@ def onset_f1(
     return 2 * matched / total if total else math.nan
 
 
-def force_r2(predicted: Float[np.ndarray, " N"], truth: Float[np.ndarray, " N"]) -> float:
+def force_r2(predicted: Float[np.ndarray, " N"], truth: Float[np.ndarray, " M"]) -> float:
     """R² = 1 − Σ (truth − predicted)² / Σ (truth − mean)² ; 0 for the mean, below 0 for worse; nan without forces."""
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
     if predicted.shape != truth.shape:

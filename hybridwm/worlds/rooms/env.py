@@ -21,6 +21,7 @@ from .simulation import Sight, act, see
 # bounds of a continuous action: metres forward and right, radians of yaw (left) and pitch (up)
 TWIST = np.array([0.5, 0.5, np.pi / 4, np.pi / 4], dtype=np.float32)
 FARTHEST = 20.0  # metres
+STRONGEST = 1000.0  # N s, well above what can happen
 
 
 def observation_space(rig: RoomsRig, forces: bool = False) -> spaces.Dict:
@@ -34,7 +35,7 @@ def observation_space(rig: RoomsRig, forces: bool = False) -> spaces.Dict:
         right=image,
         depth=spaces.Box(0, FARTHEST, (rig.size, rig.size), np.float32),
         camera=spaces.Box(-FARTHEST, FARTHEST, (4, 4), np.float32),
-        touch=spaces.Box(0, np.inf, (len(TOUCH_NAMES),), np.float32) if forces else spaces.Discrete(2),
+        touch=spaces.Box(0, STRONGEST, (len(TOUCH_NAMES),), np.float32) if forces else spaces.Discrete(2),
     )
 
 
@@ -186,7 +187,7 @@ class RoomsEnv(gymnasium.Env):
         labels = {"name": play.name, "odds": play.odds, "outcome": play.outcome} | play.labels
         planned = play.action(moment.frame)
         info |= {"moving": (movers[0] > 0).numpy(), "scenario": labels, "planned": planned, "fps": play.fps}
-        return seen | {"touch": moment.touch.numpy()}, info
+        return seen | {"touch": moment.touch.clamp(max=STRONGEST).numpy()}, info
 
     def render(self):
         """The left eye, uint8 [H, W, 3]; None without a render mode."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...actions.walker import action_vectors
+from ...actions.walker import STEP, action_vectors
 from .layout import RoomBatch, stack_rooms
 from .movers import Shapes, mover_ids, with_movers
 from .physics import Bodies, Pusher, advance
@@ -22,7 +22,8 @@ from .walkers import centers
 WALKER_MASS = 20.0  # kg: what a stopped move is worth as an impulse
 TOUCH_NAMES = ("bump", "bump_impulse", "contact", "contact_impulse")
 """0 or 1: a wall, a thing or another walker stopped the move; N s: WALKER_MASS times the speed (m/s) that it took away.
-0 or 1: a moving body touched the walker; N s that they exchanged."""
+0 or 1: a moving body touched the walker; N s that they exchanged, at most what a stopped step is worth (a ball that is
+pinned to a wall would be felt without bounds: nothing stops the walker's disc but the room)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def next_moment(
             bodies = kicked(bodies, kick.body, kick.velocity) if kick.frame == moment.frame else bodies
         start, end = (centers(m)[None, :2].double() for m in (moment.w2c, w2c[0]))
         bodies, impulse = advance(rooms, bodies, 1 / scenario.fps, Pusher(start, end, rig.radius))
-        felt = float(impulse.sum())
+        felt = min(float(impulse.sum()), WALKER_MASS * STEP * scenario.fps)
     touch = [float(touched), WALKER_MASS * lost * scenario.fps, float(felt > 1e-6), felt]
     return Moment(moment.frame + 1, w2c[0], bodies, torch.tensor(touch), done[0])
 

@@ -15,7 +15,7 @@ SPEEDS: dict[str, dict[str, tuple[float, float]]] = {
     "roll": {"train": (0.7, 1.3), "held_out": (1.5, 2.1)},
     "drop": {"train": (0.7, 1.3), "held_out": (1.45, 1.8)},
     "bounce": {"train": (0.8, 1.3), "held_out": (1.5, 2.0)},
-    "slide": {"train": (1.2, 2.0), "held_out": (2.3, 2.9)},
+    "slide": {"train": (1.5, 2.2), "held_out": (2.5, 3.1)},
     "collide": {"train": (0.9, 1.5), "held_out": (1.7, 2.3)},
 }
 SALT = {"roll": 1, "drop": 2, "bounce": 3, "slide": 4, "collide": 5, "fork": 6}

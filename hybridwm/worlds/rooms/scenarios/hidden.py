@@ -11,7 +11,7 @@ from ..materials import hsv
 from ..movers import Shapes
 from ..physics import make_bodies
 from .scenario import STAY, Scenario, Speeds
-from .stage import Stage, outcome_of, set_stage
+from .stage import BEHIND, Stage, outcome_of, set_stage
 
 SALT = {"occlusion": 11, "mark": 12, "doors": 13, "walker": 14, "push": 15}
 EVEN = (0.5, 0.5)
@@ -144,13 +144,14 @@ def push(seed: int, speeds: Speeds, outcome: int | None) -> Scenario:
                      "mass": rng.uniform(0.5, 3.0), "restitution": 0.4})  # fmt: skip
         materials.append(stage.mover(stage.checked(math.pi * r / 2)))
     plan: list[int] = []
-    ahead, left, facing = 0.0, 0.0, 0  # where the walker will be, if nothing stops it; facing in turns of 15 degrees
+    ahead, left, facing = 0.0, 0.0, 0  # where it will be, about; facing in turns of 15 degrees
     for goal in rng.permutation(places):
         wish = round(math.atan2(goal[1] - left, goal[0] - ahead) / TURN)
-        turns, steps = (wish - facing + 12) % 24 - 12, int(math.hypot(*(goal - (ahead, left))) / STEP) + 2
+        turns = (wish - facing + 12) % 24 - 12
+        steps = int(math.hypot(*(goal - (ahead, left))) / STEP + rng.integers(1, 12))
         plan += [NAMES.index("left" if turns > 0 else "right")] * abs(turns) + [NAMES.index("forward")] * steps
-        ahead += steps * STEP * math.cos(wish * TURN)
-        left += steps * STEP * math.sin(wish * TURN)
+        ahead = min(max(ahead + steps * STEP * math.cos(wish * TURN), 0.4 - BEHIND), stage.far - 0.4)
+        left = min(max(left + steps * STEP * math.sin(wish * TURN), 0.4 - stage.width / 2), stage.width / 2 - 0.4)
         facing = wish
     while len(plan) < 256:
         turn = NAMES.index(str(rng.choice(["left", "right"])))
