@@ -12,16 +12,23 @@ from typing import Any
 def import_mujoco() -> Any:
     """MuJoCo. Off-screen drawing is by EGL, or by OSMesa where there is no EGL, unless MUJOCO_GL says otherwise.
 
-    Raises ModuleNotFoundError, with what to install, where it is missing."""
+    Raises ModuleNotFoundError, with what to install, where it is missing; ImportError where its drawing backend is.
+    """
     if sys.platform == "linux" and not os.environ.get("MUJOCO_GL"):
         found = [name for name in ("EGL", "OSMesa") if ctypes.util.find_library(name)]
         if found:
             os.environ["MUJOCO_GL"] = found[0].lower()
     try:
         import mujoco
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"the arm world and its kinematics need mujoco ({error}). Run: pip install 'hybridwm[arm]'"
+        ) from error
+    except Exception as error:  # it takes up its drawing backend at once, and that raises whatever its loader does
+        raise ImportError(
+            f"mujoco: expected a drawing backend that loads; got {' '.join(str(error).split())[:160]} with MUJOCO_GL="
+            f"{os.environ.get('MUJOCO_GL', '')}; install it (Debian: libegl1 libgl1-mesa-dri, or libosmesa6) or unset "
+            "MUJOCO_GL"
         ) from error
     return mujoco
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,6 @@ class Eyes:
     def __init__(self, size: int) -> None:
         self._mj = mujoco = import_mujoco()
         self.size = size
-        self._gl: Any = None
-        self._context: Any = None
         try:
             self._gl = gl_context()(size, size)
         except Exception as error:  # the backends raise whatever their loader does
@@ -28,6 +28,11 @@ class Eyes:
                 f"drawing without a screen: expected EGL or OSMesa; got {' '.join(str(error).split())[:160]}; install "
                 "one (Debian: apt install libegl1 libgl1-mesa-dri, or libosmesa6) or set MUJOCO_GL"
             ) from error
+        self._held: list[Any] = []  # the renderer's context, replaced with each model
+        self._end = weakref.finalize(self, _free, self._gl, self._held)
+        # at the interpreter's end: after the display was opened, so before it is closed; __del__ would come too late
+        self._end.atexit = False
+        atexit.register(self._end)
         self._rect = mujoco.MjrRect(0, 0, size, size)
         self._option = mujoco.MjvOption()
         self._camera = mujoco.MjvCamera()
@@ -39,11 +44,12 @@ class Eyes:
         """The model (mujoco.MjModel) to draw from now on, with its textures as they are now."""
         mujoco = self._mj
         self._gl.make_current()
-        if self._context is not None:
-            self._context.free()
+        while self._held:
+            self._held.pop().free()
         self._model = model
         self._scene = mujoco.MjvScene(model, maxgeom=200)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        self._held.append(self._context)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._near, self._far = (x * model.stat.extent for x in (model.vis.map.znear, model.vis.map.zfar))
@@ -94,10 +100,11 @@ class Eyes:
 
     def close(self) -> None:
         """Frees what OpenGL holds; the eyes are of no use afterwards."""
-        if self._context is not None:
-            self._gl.make_current()
-            self._context.free()
-            self._context = None
-        if self._gl is not None:
-            self._gl.free()
-            self._gl = None
+        self._end()
+
+
+def _free(gl: Any, held: list[Any]) -> None:
+    if held:
+        gl.make_current()
+        held.pop().free()
+    gl.free()

@@ -29,7 +29,8 @@ def paint(model: Any, table: Table) -> None:
 def _write(model: Any, name: str, image: Float[np.ndarray, "H W 3"]) -> None:
     texture = model.texture(name)
     start = int(model.tex_adr[texture.id])
-    model.tex_data[start : start + image.size] = _bytes(image).ravel()
+    texels = model.tex_data if hasattr(model, "tex_data") else model.tex_rgb  # its name in mujoco 3.2.0
+    texels[start : start + image.size] = _bytes(image).ravel()
 
 
 def _bytes(image: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
