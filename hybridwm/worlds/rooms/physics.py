@@ -71,11 +71,13 @@ def advance(
     if count < 1 or abs(count * DT - seconds) > 1e-9:
         raise ValueError(f"seconds: expected a multiple of {DT:.5f} s; got {seconds}; choose fps among divisors of 120")
     felt, turned = torch.zeros_like(bodies.radius), torch.zeros_like(bodies.spin)
-    if asleep(bodies, pusher):
+    pusher = pusher if pusher is not None and in_reach(bodies, pusher, seconds) else None
+    if pusher is None and asleep(bodies):
         return bodies, felt
     up = torch.tensor(UP, dtype=bodies.position.dtype, device=bodies.position.device)
     present = (bodies.radius > 0)[..., None].to(bodies.position.dtype)
-    size, solids = rooms.size.to(bodies.position), within_reach(rooms, bodies, seconds)
+    pushed = 1.0 if pusher is not None else 0.0  # metres that a push may send a body on
+    size, solids = rooms.size.to(bodies.position), within_reach(rooms, bodies, farthest(bodies, seconds) + pushed)
     for k in range(count):
         fall = GRAVITY * DT * up * present
         bodies = replace(bodies, position=bodies.position + (bodies.velocity - fall / 2) * DT,
@@ -94,18 +96,25 @@ def advance(
     return replace(bodies, turn=turning(turned) @ bodies.turn), felt
 
 
-def asleep(bodies: Bodies, pusher: Pusher | None) -> bool:
-    """Whether every body lies still on the floor, out of the pusher's reach: then nothing happens."""
+def asleep(bodies: Bodies) -> bool:
+    """Whether every body lies still on the floor: then nothing happens to it but by a pusher."""
     b = bodies
     if bool((b.velocity != 0).any()) or bool((b.spin != 0).any()):
         return False
-    if bool(((b.position[..., 2] - b.radius > 1e-9) & (b.radius > 0)).any()):
-        return False
-    if pusher is None:
-        return True
-    away = torch.linalg.vector_norm(b.position[..., :2] - pusher.start[:, None], dim=-1)
+    return not bool(((b.position[..., 2] - b.radius > 1e-9) & (b.radius > 0)).any())
+
+
+def farthest(bodies: Bodies, seconds: float) -> Float[Tensor, "E N"]:
+    """Metres that each body may go within `seconds`: fallen freely, and hit by the fastest of the others."""
+    speed = torch.linalg.vector_norm(bodies.velocity, dim=-1) + GRAVITY * seconds
+    return (speed if speed.shape[1] == 1 else 2 * speed.sum(1, keepdim=True).expand_as(speed)) * seconds + 0.05
+
+
+def in_reach(bodies: Bodies, pusher: Pusher, seconds: float) -> bool:
+    """Whether the pusher could meet a body within `seconds`."""
+    away = torch.linalg.vector_norm(bodies.position[..., :2] - pusher.start[:, None], dim=-1)
     way = torch.linalg.vector_norm(pusher.end - pusher.start, dim=-1)[:, None]
-    return bool((away > b.radius + pusher.radius + way + 0.01).all())
+    return bool((away < bodies.radius + pusher.radius + way + farthest(bodies, seconds)).any())
 
 
 def bounce(
@@ -140,10 +149,9 @@ def bounce(
     ), push
 
 
-def within_reach(rooms: RoomBatch, bodies: Bodies, seconds: float) -> list[tuple[str, Tensor]]:
-    """The kinds of solids, as (kind, table), of which one could be touched by a body within `seconds`."""
-    speed = torch.linalg.vector_norm(bodies.velocity, dim=-1) + GRAVITY * seconds
-    reach = bodies.radius + 0.5 + 2 * speed * seconds  # twice, for what others may add
+def within_reach(rooms: RoomBatch, bodies: Bodies, ways: Float[Tensor, "E N"]) -> list[tuple[str, Tensor]]:
+    """The kinds of solids, as (kind, table), of which one could be touched by a body that goes `ways` metres."""
+    reach = bodies.radius + ways
     kinds = (("box", rooms.boxes), ("cylinder", rooms.cylinders), ("ball", rooms.balls))
     tables = [(kind, table.to(bodies.position)) for kind, table in kinds]
     near = [torch.linalg.vector_norm(offsets(bodies.position, table, kind), dim=-1) for kind, table in tables]
