@@ -70,6 +70,7 @@ def energy_drift(track: Float[Tensor, "T 3"], truth: Float[Tensor, "T 3"], fps: 
     """Mean |E − E_true| / the first E_true: 0 for a true track, however much energy bounces and friction take.
 
     Heights count from the truth's lowest; the track is moved so that its first point is the truth's.
+    What hangs in the air keeps its energy: that is for `physics_score` to see.
     """
     floor = float(truth[:, 2].min())
     mine, true = energy(track - track[0] + truth[0], fps, floor), energy(truth, fps, floor)

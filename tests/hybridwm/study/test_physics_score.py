@@ -73,13 +73,13 @@ def test_energy_of_a_true_track_does_not_drift_and_of_a_coasting_one_does(played
 
 
 def test_energy_by_hand():
-    t = torch.arange(12) / 24.0
+    t = torch.arange(15) / 24.0
     fall = torch.stack([0.5 * t, 0 * t, 2 - 9.81 * t**2 / 2], -1)
     e = energy(fall, 24.0)
     assert float(e.max() - e.min()) < 1e-4  # a free fall keeps it; spans of three frames see a little less than all
     assert float(e.mean()) == pytest.approx(2 * 9.81 + 0.125, rel=0.01)
     assert energy_drift(fall, fall, 24.0) == 0
-    assert energy_drift(torch.cat([fall[:4], fall[3].expand(8, 3)]), fall, 24.0) > 0.1
+    assert energy_drift(fall[::2], fall[:8], 24.0) > 0.1  # twice as fast
 
 
 def test_measures_by_hand():
