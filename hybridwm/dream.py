@@ -16,7 +16,7 @@ from recon import View
 from render import Camera
 
 from .actions.between import action_between
-from .actions.walker import ACTIONS
+from .actions.walker import ACTIONS, Walker
 from .core.config import CoreConfig
 from .dream_beginnings import Beginnings, Observed, ScriptedBeginning
 from .world_model import Frame, WorldModel, WorldState
@@ -84,9 +84,14 @@ class Dream:
         config = world_model.core.config
         if max_steps is not None and max_steps < 1:
             raise ValueError(f"DreamEnv.max_steps: expected at least 1, or None for no limit; got {max_steps}.")
+        if not isinstance(world_model.body, Walker):
+            raise ValueError(
+                f"DreamEnv: expected weights that a walker drives; got {type(world_model.body).__name__} "
+                f"({', '.join(world_model.body.names)}). Step the WorldModel itself."
+            )
         if isinstance(beginning, str):
             beginning = ScriptedBeginning(beginning, size=config.image_size[1], continuous=continuous)
-        self.model, self.beginning = world_model, beginning
+        self.model, self.body, self.beginning = world_model, world_model.body, beginning
         self.max_steps, self.continuous, self.reward, self.termination = max_steps, continuous, reward, termination
         world: spaces.Dict = getattr(beginning, "observation_space", None) or walker_space(config)
         self.action_space = action_space(continuous)
@@ -141,7 +146,7 @@ class Dream:
         else:
             baseline = None if frame.right is None else world.baseline
             view = DreamView(frame.image, frame.camera, frame.depth, right=frame.right, baseline=baseline)
-        done = action_between(self.model.body, before.world.camera.w2c, world.camera.w2c)
+        done = action_between(self.body, before.world.camera.w2c, world.camera.w2c)
         state = DreamState(world, view, frame.vectors, done, before.steps + 1, before.seed)
         reward = 0.0 if self.reward is None else float(self.reward(before.view, wish, view))
         ended = self.termination is not None and bool(self.termination(view))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class Episode:
     def view(self, i: int) -> View:
         """Frame i as a measured view. Raises ValueError where there are no cameras."""
         if self.w2c is None or self.K is None:
-            raise ValueError("Episode.view: expected cameras; this episode has none. Convert the recording again with its cameras.")
+            raise ValueError("Episode.view: expected cameras; this episode has none. Convert it with its cameras.")
         height, width = self.rgb.shape[1:3]
         return View(
             self.rgb[i].float() / 255,
@@ -147,7 +148,7 @@ def load_episode(path: Path) -> Episode:
         raise FormatError(path, "the tensors of an episode", f"no {sorted(missing)[0]}", again)
     try:
         baseline, fps = (float(metadata[name]) if name in metadata else None for name in ("baseline", "fps"))
-        named = {name: tuple(map(str, json.loads(metadata[name]))) for name in _NAMES if name in metadata}
+        actions, proprio, touch = (_names(metadata, name) for name in _NAMES)
         x, y, z = (float(value) for value in metadata.get("up", "0 0 1").split())
         return Episode(
             **({"w2c": None, "K": None} | tensors),
@@ -156,9 +157,15 @@ def load_episode(path: Path) -> Episode:
             up=(x, y, z),
             world=metadata.get("world", ""),
             seed=int(metadata.get("seed", 0)),
-            **named,
+            action_names=actions or NAMES,
+            proprio_names=proprio,
+            touch_names=touch,
             fps=fps,
             task=metadata.get("task", ""),
         )
     except (TypeError, ValueError, IndexError) as error:
         raise FormatError(path, "a whole episode", str(error)[:120], again) from None
+
+
+def _names(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
+    return tuple(map(str, json.loads(metadata.get(key, "[]"))))

@@ -18,7 +18,7 @@ def named_episode(path: str | Path) -> Episode:
     datasets = find_datasets(folder)
     if not datasets:
         if folder.is_dir():
-            raise FileNotFoundError(f"{folder}: expected a LeRobot dataset (meta/info.json), found none; check the path.")
+            raise FileNotFoundError(f"{folder}: expected a LeRobot dataset (meta/info.json), found none.")
         return load_episode(folder)
     left = index
     for dataset in map(open_dataset, datasets):

@@ -26,12 +26,22 @@ def episode(frames=3, height=6, width=8, **changes):
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
-    for given in (episode(), episode(1), episode(right=None, depth=None, baseline=None)):
+    bare = episode(right=None, depth=None, baseline=None, w2c=None, K=None)
+    robot = episode(
+        actions=torch.rand(2, 3), action_names=("dx", "dy", "grip"), proprio=torch.rand(3, 2), proprio_names=("a", "b"),
+        touch=torch.rand(3, 1), touch_names=("pad",), fps=8.75, task="push the red box",
+    )  # fmt: skip
+    for given in (episode(), episode(1), episode(right=None, depth=None, baseline=None), bare, robot):
         save_episode(given, tmp_path / "a.safetensors")
         read = load_episode(tmp_path / "a.safetensors")
         for name in Episode.__dataclass_fields__:
             one, other = getattr(given, name), getattr(read, name)
             assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_an_episode_without_cameras_has_no_views():
+    with pytest.raises(ValueError, match="expected cameras"):
+        episode(w2c=None, K=None).view(0)
 
 
 def test_a_view_is_what_the_rig_saw():
@@ -48,6 +58,10 @@ def test_a_view_is_what_the_rig_saw():
         ({"w2c": torch.eye(4)[None]}, r"w2c"),
         ({"baseline": None}, "baseline must be metres"),
         ({"up": (0.0, 0.0, 2.0)}, "up must be a unit vector"),
+        ({"K": None}, "w2c and K together"),
+        ({"fps": 0.0}, "fps must be above 0"),
+        ({"touch": torch.rand(3, 2), "touch_names": ("pad",)}, r"touch must be \[3, 1\]; got \[3, 2\]"),
+        ({"action_names": ("x",)}, r"actions must be \[2, 1\]"),
     ],
 )
 def test_parts_must_fit(changes, message):
