@@ -30,13 +30,13 @@ def refused(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["trian"], "expected one of demo, collect, train"),
+        (["trian"], "expected one of demo, collect, convert, train"),
         (["collect", "--shard", "4/4"], "expected i/N with 0 <= i < N"),
         (["collect", "--shard", "one"], "got 'one'"),
         (["collect", "--episodes", "0"], "expected 1 to"),
         (["collect", "--episodes", "some"], "invalid literal for int() with base 10: 'some'"),
         (["collect", "--episode", "3"], "Unrecognized options: --episode, 3; Perhaps you meant: --episodes"),
-        (["collect", "--size", "2"], "rig size of at least 8"),
+        (["collect", "--size", "2"], "collect.size: expected 8 to"),
         (["collect", "--config", "absent.yaml"], "expected a YAML file at absent.yaml, found none"),
         (["train", "absent.yaml"], "the packaged ones are configs/"),
         (["train", "--clip", "1"], "TrainConfig.clip: expected at least 2"),
