@@ -21,6 +21,9 @@ class EpisodesConfig:
     """Rooms have seeds first_seed … first_seed + episodes - 1. Held-out seeds start at 10,000,000."""
     episodes: int = 1000
     """Number of rooms, one walk in each."""
+    aligned: bool = True
+    """Refuse recorded episodes whose motion follows their actions by other than one step; off for bodies that are
+    known to answer late."""
     steps: int = 60
     """Frames of each walk."""
     validation: int = 24

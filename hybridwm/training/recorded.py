@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ..actions.body import Body, make_body
 from ..actions.scale import ActionScale
 from ..core.config import CoreConfig
+from ..worlds.alignment import check_alignment
 from ..worlds.episodes import Episode, load_episode
 from ..worlds.lerobot import find_datasets, open_dataset
 from ..worlds.resize import resized
@@ -50,13 +51,16 @@ def load_recorded(config: EpisodesConfig, core: CoreConfig, *, recalls: bool, qu
     walks are the validation ones.
 
     recalls: whether training needs cameras and depth. Raises FileNotFoundError where there are none, FormatError for a
-    damaged one, ValueError for episodes that do not fit the core, the body, or each other.
+    damaged one, ValueError for episodes that do not fit the core, the body, or each other, or whose actions stand
+    beside the wrong frames (worlds.alignment).
     """
     height, width = core.image_size
     kept: list[Episode] = []
     for episode in tqdm(episodes_in(Path(config.source), config.episodes), desc="episodes", disable=quiet):
         kept.append(_checked(resized(episode, width, height), core, recalls, config.source))
     _same(kept, config.source)
+    if config.aligned:
+        check_alignment(kept, config.source)
     first = kept[0]
     period = 1.0 if first.fps is None else 1 / first.fps
     body = make_body(config.body, period=period, names=first.action_names)

@@ -74,7 +74,8 @@ def check_alignment(episodes: Iterable[Episode], what: str) -> Alignment:
         raise ValueError(
             f"{what}: expected each action beside the frame that it was taken after; got motion {abs(found.lag)} steps "
             f"{way} (by {found.by}: actions explain {found.shares[found.lag]:.0%} of it there, {found.shares[0]:.0%} "
-            f"at lag 0). Move the actions: --shift={found.lag}; or, where the body answers late, --alignment report."
+            f"at lag 0). Move the actions by hybridwm convert --shift={found.lag}; or, where the body answers late, go "
+            "on by --alignment report (convert), episodes.aligned: false (training)."
         )
     return found
 

@@ -12,6 +12,7 @@ from hybridwm.training.config import EpisodesConfig, RecallConfig, TrainConfig
 from hybridwm.training.recorded import load_recorded, split_walks, starts
 from hybridwm.training.rig import RecordedRig, Rig
 from hybridwm.training.train import train
+from hybridwm.worlds.alignment import shifted
 from hybridwm.worlds.collection import walk_rooms
 from hybridwm.worlds.episodes import Episode, save_episode
 from hybridwm.worlds.resize import resized
@@ -118,6 +119,14 @@ def test_episodes_that_do_not_fit_are_refused_by_name(tmp_path, episodes, change
     source = record(tmp_path / "episodes", episodes)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         load_recorded(config(source, **changes), core, recalls=False, quiet=True)
+
+
+def test_a_recording_that_is_off_by_one_is_refused_unless_it_is_known_to_be(tmp_path):
+    late = [shifted(episode, 1) for episode in walk_rooms(list(range(10)), 24, RoomsRig(16))]
+    core, given = replace(CORE, action_dim=4), config(record(tmp_path, late), body="walker")
+    with pytest.raises(ValueError, match=r"motion 1 steps earlier.*by cameras"):
+        load_recorded(given, core, recalls=True, quiet=True)
+    assert len(load_recorded(replace(given, aligned=False), core, recalls=True, quiet=True).walks) > 10
 
 
 def test_recalled_renders_need_cameras_and_depth(tmp_path):
