@@ -150,8 +150,11 @@ def load_episode(path: Path) -> Episode:
         baseline, fps = (float(metadata[name]) if name in metadata else None for name in ("baseline", "fps"))
         actions, proprio, touch = (_names(metadata, name) for name in _NAMES)
         x, y, z = (float(value) for value in metadata.get("up", "0 0 1").split())
+        cameras = {name: tensors.pop(name, None) for name in ("w2c", "K")}
         return Episode(
-            **({"w2c": None, "K": None} | tensors),
+            **tensors,
+            w2c=cameras["w2c"],
+            K=cameras["K"],
             baseline=baseline,
             disparity_offset=float(metadata.get("disparity_offset", 0)),
             up=(x, y, z),
