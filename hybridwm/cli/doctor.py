@@ -55,6 +55,9 @@ def _optional() -> dict[str, tuple[str, str]]:
         "gsplat": ("the CUDA rasterizer, backend 'gsplat'", "pip install 'hybridwm[gsplat]'"),
         "transformers": ("depth from one image, 'monocular(FOLDER)'", "pip install 'hybridwm[monocular]'"),
         "diffusers": ("latents as frames, `codec: FOLDER`", "pip install 'hybridwm[latent]'"),
+        "pycolmap": ("cameras by COLMAP, method 'colmap'", "pip install 'hybridwm[sfm]'"),
+        "vizdoom": ("the world doom", "pip install 'hybridwm[doom]'"),
+        "mujoco": ("the world arm, and bodies moved by a robot's kinematics", "pip install 'hybridwm[arm]'"),
         "pytorch3d": (
             "a baseline of round splats, backend 'pytorch3d', and its cameras",
             f"no wheel; see {INSTALL_PAGE}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -127,7 +128,14 @@ def run(options: Options) -> None:
         world.body = Walker(up=beginning.up)
     actions = typed_actions(options.actions, world.body) if beginning.ahead is None else beginning.ahead.actions
     vectors = beginning.told(world.core.config)
+    if beginning.ahead is not None and actions.shape[1] != len(world.body.names):
+        raise ValueError(
+            f"rollout.actions: expected {len(world.body.names)} numbers an action, as {options.weights} takes "
+            f"({', '.join(world.body.names)}); {options.start} has {actions.shape[1]}. Begin in an episode of that body."
+        )
     with RunFolder(options.out, options) as run_folder:
+        for made in ("frames", "scene"):  # of an earlier run in this folder
+            shutil.rmtree(run_folder.path / made, ignore_errors=True)
         _imagine(world, beginning, vectors, actions, options, run_folder)
 
 
@@ -184,8 +192,9 @@ def _imagine(world, beginning: Beginning, vectors, actions, options: Options, ru
         gaussians=None if scene is None else len(scene),
         observed_gaussians=None if scene is None else int(scene.observed.sum()),
     )
-    what = f"rollout.mp4 ({len(frames)} frames, {len(frames) / max(spent, 1e-9):.1f} a second)"
-    what += ", imagined beside the truth" if errors else ""
+    rate = len(frames) / max(spent, 1e-9)
+    what = f"rollout.mp4 ({len(frames)} frames, imagined at {rate:.1f} a second)"
+    what += ", beside the truth" if errors else ""
     print(f"{run_folder.path}: {what}" + (f", scene/ ({len(scene)} Gaussians)" if scene is not None else ""))
 
 

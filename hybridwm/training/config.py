@@ -16,14 +16,15 @@ class EpisodesConfig:
     """Folder of recorded episodes (hybridwm collect, hybridwm convert): of them at most `episodes` are read, cut into
     walks of `steps` frames; `validation` walks are of the last of them. Empty: rooms."""
     body: str = "walker"
-    """What the recorded actions move: walker, drive, planar, twist, still (see actions/body.py) or module:Class."""
+    """What the recorded actions move: walker, drive, planar, twist, hand, joints, still, unknown (actions/body.py) or
+    module:Class."""
     first_seed: int = 0
     """Rooms have seeds first_seed … first_seed + episodes - 1. Held-out seeds start at 10,000,000."""
     episodes: int = 1000
     """Number of rooms, one walk in each."""
     aligned: bool = True
-    """Refuse recorded episodes whose motion follows their actions by other than one step; off for bodies that are
-    known to answer late."""
+    """Refuse recorded episodes whose motion is explained best by other actions than those that stand beside it; off
+    for bodies that are known to answer late."""
     steps: int = 60
     """Frames of each walk."""
     validation: int = 24

@@ -57,6 +57,11 @@ def load_recorded(config: EpisodesConfig, core: CoreConfig, *, recalls: bool, qu
     height, width = core.image_size
     kept: list[Episode] = []
     for episode in tqdm(episodes_in(Path(config.source), config.episodes), desc="episodes", disable=quiet):
+        if min(episode.rgb.shape[2] / width, episode.rgb.shape[1] / height) < 1:
+            raise ValueError(
+                f"{config.source}: expected images of at least {width}x{height}, the core's size; got "
+                f"{episode.rgb.shape[2]}x{episode.rgb.shape[1]}. Set core.width and core.height lower."
+            )
         kept.append(_checked(resized(episode, width, height), core, recalls, config.source))
     _same(kept, config.source)
     if config.aligned:
@@ -72,9 +77,10 @@ def load_recorded(config: EpisodesConfig, core: CoreConfig, *, recalls: bool, qu
     training, validation = split_walks([starts(len(episode), config.steps) for episode in kept], config.validation)
     if not training:
         raise ValueError(
-            f"{config.source}: expected episodes for more than episodes.validation={config.validation} walks of "
-            f"{config.steps} frames; got {len(kept)} episodes, the longest of {max(map(len, kept))} frames. Ask for "
-            "fewer or for shorter walks (episodes.steps), or record more."
+            f"{config.source}: expected episodes of at least episodes.steps={config.steps} frames, and more of them "
+            f"than make episodes.validation={config.validation} walks; got {len(kept)} episodes, the longest of "
+            f"{max(map(len, kept))} frames. Set both lower (--episodes.steps 20 --episodes.validation 1), or record "
+            "more."
         )
     walks = [(kept[episode], start) for episode, start in training + validation]
     scale = None if config.body == "walker" else ActionScale.of(torch.cat([episode.actions for episode in kept]))

@@ -44,6 +44,15 @@ def network(core: CoreConfig, *, trained: bool) -> VideoNetwork:
 
 
 @torch.no_grad()
+def drawn() -> Finish:
+    """Layers of random weights, for two trusts."""
+    layers = Finish(CORE, 2)
+    for parameter in layers.parameters():
+        parameter.copy_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)))
+    return layers
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("change", [{}, {"eyes": 1}, {"cross_eye": "rows"}, {"eyes": 1, "eye_channels": 4}])
 def test_untrained_layers_change_nothing_and_trained_ones_do(change):
     core = replace(CORE, **change)
@@ -57,9 +66,7 @@ def test_untrained_layers_change_nothing_and_trained_ones_do(change):
 
 @torch.no_grad()
 def test_pixels_are_told_of_their_neighbours_across_patches_but_not_of_the_other_eye():
-    layers = Finish(CORE, 2)
-    for parameter in layers.parameters():
-        parameter.copy_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)))
+    layers = drawn()
     planes = torch.randn(1, 1, 2, 19, 16, 32, generator=torch.Generator().manual_seed(7))
     c = torch.randn(1, 1, CORE.dim, generator=torch.Generator().manual_seed(8))
     other = planes.clone()
@@ -72,9 +79,7 @@ def test_pixels_are_told_of_their_neighbours_across_patches_but_not_of_the_other
 
 @torch.no_grad()
 def test_each_frame_is_finished_by_its_own_modulation():
-    layers = Finish(CORE, 2)
-    for parameter in layers.parameters():
-        parameter.copy_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)))
+    layers = drawn()
     planes = torch.randn(1, 2, 2, 19, 16, 32, generator=torch.Generator().manual_seed(7))
     c = torch.randn(1, 2, CORE.dim, generator=torch.Generator().manual_seed(8))
     other = c.clone()

@@ -95,6 +95,8 @@ def test_a_rollout_goes_on_as_the_recording_does(trained, tmp_path, capsys):
     assert summary["frames"] == 8
     assert summary["psnr"]["first"] > 14
     assert "beside the truth" in capsys.readouterr().out
+    assert main([*given, "--actions", "recorded", "--views", "8"]) == 0
+    assert len(list((out / "frames").iterdir())) == 4, "what an earlier run made is gone"
     for arguments, message in (
         (["--actions", "w-2"], "numbers"),
         (["--actions", "recorded", "--views", "12"], "more than --views 12 frames"),
