@@ -131,7 +131,7 @@ def run(options: Options) -> None:
     if beginning.ahead is not None and actions.shape[1] != len(world.body.names):
         raise ValueError(
             f"rollout.actions: expected {len(world.body.names)} numbers an action, as {options.weights} takes "
-            f"({', '.join(world.body.names)}); {options.start} has {actions.shape[1]}. Begin in an episode of that body."
+            f"({', '.join(world.body.names)}); {options.start} has {actions.shape[1]}. Begin in one of that body."
         )
     with RunFolder(options.out, options) as run_folder:
         for made in ("frames", "scene"):  # of an earlier run in this folder
