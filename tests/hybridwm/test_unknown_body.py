@@ -48,3 +48,18 @@ def test_without_depth_or_texture_it_stays():
     blank = [replace(view, image=torch.full_like(view.image, 0.5)) for view in episode.views[-2:]]
     blank = [replace(view, right=view.image) for view in blank]
     assert grounded._measure.motion(blank[1], (grounded._measure(blank[0], (), None)[0],)) is None
+
+
+def test_a_step_goes_where_its_frame_was_found_unless_the_camera_is_commanded(monkeypatch):
+    episode = random_walk(9_000_020, 8 + 2, arms.rig("rooms-64")).window(0, 8, 2)
+    world = hw.load("rooms-64", memory="splat", depth="stereo")
+    world.body = UnknownBody(NAMES)
+    state = world.start(list(episode.views), list(episode.start_actions), seed=1)
+    found = state.camera.w2c.clone()
+    found[2, 3] += 0.125
+    monkeypatch.setattr(world._measure, "motion", lambda view, earlier: found)
+    after, frame = world.step(state, episode.actions[0])
+    assert torch.equal(frame.camera.w2c, found) and torch.equal(after.camera.w2c, found)
+    assert torch.equal(after.context.camera.w2c, found)
+    commanded = episode.cameras[0]
+    assert torch.equal(world.step(state, episode.actions[0], camera=commanded)[1].camera.w2c, commanded.w2c)
