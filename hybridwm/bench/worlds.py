@@ -20,6 +20,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..single_threaded import one_thread_each
+
 STICKY = 0.7
 WARM = 20  # steps before the clock runs: kernels are compiled, caches filled
 
@@ -66,7 +68,7 @@ def pace(world: str, size: int, seconds: float, seed: int = 0, threads: int = 1)
 
 def measure(world: str, size: int, seconds: float, workers: int, threads: int) -> list[Pace]:
     """One Pace for each of `workers` processes at once, each with seeds of its own."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         started = [pool.submit(pace, world, size, seconds, 1000 * i, threads) for i in range(workers)]
         return [each.result() for each in started]
 

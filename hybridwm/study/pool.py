@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from typing import Any
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from ..single_threaded import one_thread_each
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def measure(units: Sequence[Unit], config: Any, workers: int) -> Iterator[tuple[
         for unit in units:
             yield unit, *_timed(unit.function, config, unit.index)
         return
-    with _one_thread_each():
+    with one_thread_each():
         pool = ProcessPoolExecutor(
             min(workers, len(units)), mp_context=get_context("spawn"), initializer=_end_with_parent
         )
@@ -88,18 +87,3 @@ def _end_with_parent() -> None:
 def _timed(function: Callable[[Any, int], dict[str, Any]], config: Any, index: int) -> tuple[dict, float]:
     began = time.monotonic()
     return function(config, index), time.monotonic() - began
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile inherit one thread each; this one's environment is as before afterwards."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from ..single_threaded import one_thread_each
 from .lerobot import Encoded, Images, encode
 
 AHEAD = 4  # batches that a worker may be ahead of one that is waited for
@@ -59,7 +60,8 @@ def _spread(job: Job, batches: list[list[int]], workers: int) -> Iterator[Encode
         for _ in range(workers):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(job, theirs), daemon=True)
-            process.start()
+            with one_thread_each():
+                process.start()
             theirs.close()  # the worker holds the only other end, and meets its end when ours is gone
             crew[ours] = process
         idle, busy, ready, given = list(crew), {}, {}, 0
