@@ -28,6 +28,7 @@ WARM = 20  # steps before the clock runs: kernels are compiled, caches filled
 # each makes the world at a size; arguments are those of the figures that are asked of it
 WORLDS: dict[str, Callable[[int], gymnasium.Env]] = {
     "rooms": lambda size: gymnasium.make("hybridwm/Rooms-v0", size=size, disable_env_checker=True),
+    "rooms-one-eye": lambda size: gymnasium.make("hybridwm/Rooms-v0", size=size, eyes=1, disable_env_checker=True),
     "doom": lambda size: gymnasium.make("hybridwm/Doom-v0", size=size, frame_skip=4, disable_env_checker=True),
     "arm": lambda size: gymnasium.make("hybridwm/Arm-v0", size=size, disable_env_checker=True),
 }

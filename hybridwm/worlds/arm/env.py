@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from render import Camera
 
-from ..rooms.simulation import SeenView
+from ..seen_view import SeenView
 from .eyes import Eyes
 from .layout import make_table
 from .rig import DECISION, EYES, JOINT_RANGE, JOINTS, OPENING, VIEWS, ArmRig, ViewName

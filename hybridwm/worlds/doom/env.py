@@ -15,7 +15,7 @@ from numpy import ndarray
 from render import Camera
 
 from ...actions.walker import ACTIONS
-from ..rooms.simulation import SeenView
+from ..seen_view import SeenView
 from .engine import TICS_PER_SECOND, Engine, Sight, Step, along
 from .lens import UNITS_PER_METRE, Lens
 

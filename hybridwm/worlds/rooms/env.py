@@ -1,4 +1,4 @@
-"""The rooms as a Gymnasium environment, `hybridwm/Rooms-v0`: one walker, two eyes, no task (reward 0)."""
+"""The rooms as a Gymnasium environment, `hybridwm/Rooms-v0`: one walker, two eyes or one, no task (reward 0)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STRONGEST = 1000.0  # N s, well above what can happen
 def observation_space(rig: RoomsRig, forces: bool = False) -> spaces.Dict:
     """rgb, right: uint8 [H, W, 3]; depth: metres; camera: w2c, left eye; touch: the last move was stopped.
 
-    With `forces`, touch is float32 [4] instead, as moments.TOUCH_NAMES.
+    There is no `right` of a rig with one eye. With `forces`, touch is float32 [4] instead, as moments.TOUCH_NAMES.
     """
     image = spaces.Box(0, 255, (rig.size, rig.size, 3), np.uint8)
+    eyes = {"rgb": image, "right": image} if rig.eyes == 2 else {"rgb": image}
     return spaces.Dict(
-        rgb=image,
-        right=image,
+        **eyes,
         depth=spaces.Box(0, FARTHEST, (rig.size, rig.size), np.float32),
         camera=spaces.Box(-FARTHEST, FARTHEST, (4, 4), np.float32),
         touch=spaces.Box(0, STRONGEST, (len(TOUCH_NAMES),), np.float32) if forces else spaces.Discrete(2),
@@ -71,12 +71,8 @@ def read_actions(actions: Any, count: int, continuous: bool) -> torch.Tensor:
 
 def observation(sight: Sight, touch: torch.Tensor, index: int | slice) -> dict[str, Any]:
     """Observations of one room, or of all of them with a leading axis."""
-    values = {
-        "rgb": sight.rgb,
-        "right": sight.right,
-        "depth": sight.depth.clamp(max=FARTHEST),
-        "camera": sight.w2c,
-    }
+    values = {"rgb": sight.rgb} | ({} if sight.right is None else {"right": sight.right})
+    values |= {"depth": sight.depth.clamp(max=FARTHEST), "camera": sight.w2c}
     felt = touch[index].long().cpu().numpy()
     return {k: v[index].cpu().numpy() for k, v in values.items()} | {"touch": felt if felt.ndim else felt[()]}
 
@@ -91,10 +87,11 @@ def read_start(w2c: Any) -> torch.Tensor:
 
 class RoomsEnv(gymnasium.Env):
     """`reset(seed=…)` gives the same room and start for the same seed; a reset without one draws a new room.
+    `eyes=1` leaves out the right eye, which is half of the work: neither observations nor `view` have it.
 
     Options of `reset`: `style_seed` and `layout_seed` replace the seed for materials and lights, and for
     walls, objects and marks; `w2c` [4, 4] is the start, by default a free place drawn from the seed.
-    `info`: `view` (recon.View: stereo, true depth, camera), `actions` (names of the discrete ones), `action`
+    `info`: `view` (recon.View: both eyes, true depth, camera), `actions` (names of the discrete ones), `action`
     (the vector as carried out), `room` (seed, style_seed, layout_seed).
 
     With a `scenario` (a name of scenarios.SCENARIOS) the room is that scenario's, and it goes on by 1 / fps seconds a
@@ -111,6 +108,7 @@ class RoomsEnv(gymnasium.Env):
         *,
         fov_x: float = 77.0,
         baseline: float = 0.30,
+        eyes: int = 2,
         continuous: bool = False,
         render_mode: str | None = None,
         scenario: str = "none",
@@ -120,7 +118,7 @@ class RoomsEnv(gymnasium.Env):
             make_scenario(scenario, 0, speeds=speeds)  # refuses unknown names at once
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array'; got {render_mode!r}; choose one of them")
-        self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline)
+        self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline, eyes=eyes)
         self.continuous = continuous
         self.render_mode = render_mode
         self.scenario = scenario

@@ -94,15 +94,14 @@ def shapes_of(scenario: Scenario, moment: Moment) -> Shapes:
 def see_moments(
     scenario: Scenario, rooms: RoomBatch, moments: list[Moment], rig: RoomsRig
 ) -> tuple[Sight, Int[Tensor, "T H W"]]:
-    """Both eyes and the left one's depth at each moment, and which mover the left eye's pixels show (0: none)."""
+    """The rig's eyes and the left one's depth at each moment, and which mover the left eye's pixels show (0: none)."""
     repeated = rooms[[0] * len(moments)]
     materials = scenario.materials.expand(len(moments), -1, -1)
     moving = with_movers(repeated, [shapes_of(scenario, m) for m in moments], materials)
     w2c = torch.stack([m.w2c for m in moments])
-    seen = raycast(moving, rig.stereo(w2c), materials=True)
+    seen = raycast(moving, rig.see(w2c), materials=True)
     assert seen.material is not None
-    rgb = (seen.rgb * 255).round().to(torch.uint8)
-    return Sight(w2c, rgb[:, 0], rgb[:, 1], seen.depth[:, 0]), mover_ids(repeated, seen.material[:, 0])
+    return Sight.of(w2c, seen), mover_ids(repeated, seen.material[:, 0])
 
 
 def planned(scenario: Scenario, frame: int) -> Float[Tensor, "4"]:

@@ -1,4 +1,4 @@
-"""What happens in the rooms when walkers act: motion up to the wall, touch, and what both eyes then see."""
+"""What happens in the rooms when walkers act: motion up to the wall, touch, and what their eyes then see."""
 
 from __future__ import annotations
 
@@ -8,31 +8,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from recon.view import View
-
 from ...actions.walker import Walker
+from ..seen_view import SeenView
 from .collision import free_fraction
 from .layout import RoomBatch
-from .raycast import raycast
+from .raycast import Raycast, raycast
 from .rig import RoomsRig
-
-
-@dataclass(frozen=True, eq=False)
-class SeenView(View):
-    """A View that compares by value, as Gymnasium's checkers compare what `info` holds."""
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SeenView):
-            return NotImplemented
-        pairs = [(self.camera.K, other.camera.K), (self.camera.w2c, other.camera.w2c)]
-        pairs += [(getattr(self, k), getattr(other, k)) for k in ("image", "right", "depth")]
-        both = [(a, b) for a, b in pairs if a is not None and b is not None]
-        absent = sum(a is None and b is None for a, b in pairs)
-        return self.baseline == other.baseline and len(both) + absent == len(pairs) and all(
-            torch.equal(a, b) for a, b in both
-        )
-
-    __hash__ = object.__hash__
 
 
 @dataclass(frozen=True)
@@ -41,26 +22,31 @@ class Sight:
 
     w2c: Float[Tensor, "E 4 4"]
     rgb: UInt8[Tensor, "E H W 3"]  # left eye
-    right: UInt8[Tensor, "E H W 3"]
     depth: Float[Tensor, "E H W"]  # metres, left eye
+    right: UInt8[Tensor, "E H W 3"] | None = None  # of a rig that has two eyes
+
+    @staticmethod
+    def of(w2c: Float[Tensor, "E 4 4"], seen: Raycast) -> Sight:
+        """Colours as quantised, of one eye or two [E, V]; the depth of the first."""
+        rgb = (seen.rgb * 255).round().to(torch.uint8)
+        return Sight(w2c, rgb[:, 0], seen.depth[:, 0], rgb[:, 1] if rgb.shape[1] == 2 else None)
 
     def view(self, index: int, rig: RoomsRig) -> SeenView:
         """One room's sight as a measured view, with the colours as quantised."""
+        both = self.right is not None
         return SeenView(
             self.rgb[index].float() / 255,
             rig.camera(self.w2c[index]),
             depth=self.depth[index],
-            right=self.right[index].float() / 255,
-            baseline=rig.baseline,
+            right=self.right[index].float() / 255 if both else None,
+            baseline=rig.baseline if both else None,
         )
 
 
 @torch.no_grad()
 def see(rooms: RoomBatch, w2c: Float[Tensor, "E 4 4"], rig: RoomsRig) -> Sight:
-    """Both eyes' images and the left eye's depth."""
-    seen = raycast(rooms, rig.stereo(w2c))
-    rgb = (seen.rgb * 255).round().to(torch.uint8)
-    return Sight(w2c, rgb[:, 0], rgb[:, 1], seen.depth[:, 0])
+    """The images of the rig's eyes and the left one's depth."""
+    return Sight.of(w2c, raycast(rooms, rig.see(w2c)))
 
 
 @torch.no_grad()

@@ -35,6 +35,7 @@ class RoomsVectorEnv(VectorEnv):
         *,
         fov_x: float = 77.0,
         baseline: float = 0.30,
+        eyes: int = 2,
         continuous: bool = False,
         max_episode_steps: int | None = None,
         device: str = "cpu",
@@ -43,7 +44,7 @@ class RoomsVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1; got {num_envs}; ask for more")
         self.num_envs = num_envs
-        self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline)
+        self.rig = RoomsRig(size=size, fov_x=fov_x, baseline=baseline, eyes=eyes)
         self.continuous, self.device, self.render_mode = continuous, torch.device(device), render_mode
         self.max_episode_steps = max_episode_steps
         self.single_observation_space = observation_space(self.rig)
