@@ -5,7 +5,6 @@ Everything is planned in the simulator, free of collisions, and is a function of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +14,16 @@ from torch import Tensor
 
 from recon.view import View
 from render.camera import Camera
-from render.transforms import invert_rigid
 
-from ..actions.walker import ACTIONS, TURN, Walker
+from ..actions.walker import TURN, Walker
 from ..worlds.rooms.collision import clearance, free_path, sample_free_pose
 from ..worlds.rooms.layout import Room, make_room, stack_rooms
 from ..worlds.rooms.raycast import raycast
 from ..worlds.rooms.rig import RoomsRig
 from .episodes import Episode, Route, record
 from .retrieval import CANDIDATES
+from .walks import SPACE, TRIES, centers, fits, follow, named_actions
 
-SPACE = 0.55  # metres kept free around a starting point: wider than the walker
-TRIES = 400
 LAYOUTS = 20_000_000  # first layout seed of the rooms that look alike; no other room uses these
 FULL_TURN, THIRD_TURN = 24, 9  # observed views, 15 degrees apart
 STICKY = 0.6  # probability that a random walk repeats its last action
@@ -63,15 +60,15 @@ def random_walk(seed: int, frames: int, rig: RoomsRig | None = None) -> Episode:
     for _ in range(frames - 1):
         if rng.random() > STICKY:
             name = str(rng.choice(list(MOVES), p=list(MOVES.values())))
-        after = Walker().move(w2c[-1], _actions([name])[0])
-        way = _centers(torch.stack([w2c[-1], after]))
+        after = Walker().move(w2c[-1], named_actions([name])[0])
+        way = centers(torch.stack([w2c[-1], after]))
         pitched = name.startswith("look") and float(Walker().pitch(after).abs()) > LOOKS * TURN + 1e-3
         if pitched or not bool(free_path(rooms, way[None, :1], way[None, 1:]).all()):
             name = str(rng.choice(["left", "right"]))
-            after = Walker().move(w2c[-1], _actions([name])[0])
+            after = Walker().move(w2c[-1], named_actions([name])[0])
         w2c.append(after)
         taken.append(name)
-    return record(rooms, Route(torch.stack(w2c), _actions(taken), frames - 1), seed, rig)
+    return record(rooms, Route(torch.stack(w2c), named_actions(taken), frames - 1), seed, rig)
 
 
 def out_and_back(seed: int, out_steps: int, rig: RoomsRig | None = None) -> Episode:
@@ -90,13 +87,12 @@ def out_and_back(seed: int, out_steps: int, rig: RoomsRig | None = None) -> Epis
         names = [str(rng.choice(["forward", "back", "strafe_left", "strafe_right"]))] * int(rng.integers(1, 3))
         names += [side] * int(rng.integers(4, 7)) + ["forward"] * int(rng.integers(1, 4))
         names += [side] * max(0, out_steps - len(names))
-        out = _actions(names[:out_steps])
+        out = named_actions(names[:out_steps])
         start = sample_free_pose(rooms, seed=attempt, radius=SPACE)[0]
-        there = _follow(start, torch.cat([_actions([other] * (THIRD_TURN - 1)), out]), observed=THIRD_TURN)
+        there = follow(start, torch.cat([named_actions([other] * (THIRD_TURN - 1)), out]), observed=THIRD_TURN)
         back = there.w2c[THIRD_TURN - 1 : -1].flip(0)
         route = Route(torch.cat([there.w2c, back]), torch.cat([there.actions, -out.flip(0)]), THIRD_TURN)
-        centers = _centers(there.w2c)
-        if bool(free_path(rooms, centers[None, :-1], centers[None, 1:]).all()):
+        if fits(rooms, centers(there.w2c)):
             return record(rooms, route, seed, rig)
     raise ValueError(f"expected a free walk in room {seed}; found none in {TRIES} tries; do use another seed")
 
@@ -116,7 +112,7 @@ def stare(seed: int, stare_steps: int, rig: RoomsRig | None = None) -> StareTest
     turns = int(rng.integers(5, min(12, stare_steps) + 1))
     names = [str(rng.choice(["left", "right"]))] * turns + ["stay"] * (stare_steps - turns)
     names = ["look_down"] * PITCH_STEPS + [str(n) for n in rng.permutation(names)] + ["look_up"] * PITCH_STEPS
-    route = _follow(start, _actions(["left"] * (FULL_TURN - 1) + names), observed=FULL_TURN)
+    route = follow(start, named_actions(["left"] * (FULL_TURN - 1) + names), observed=FULL_TURN)
     episode = record(rooms[:1], route, seed, rig)
     wrong = record(
         rooms[CANDIDATES:], Route(route.w2c[:FULL_TURN], route.actions[: FULL_TURN - 1], FULL_TURN), seed, rig
@@ -127,21 +123,10 @@ def stare(seed: int, stare_steps: int, rig: RoomsRig | None = None) -> StareTest
     return StareTest(episode, wrong.views, candidates, episode.truth[-PITCH_STEPS - 4 : -PITCH_STEPS])
 
 
-def _actions(names: Sequence[str]) -> Float[Tensor, "T 4"]:
-    return torch.stack([torch.as_tensor(ACTIONS[name], dtype=torch.float32) for name in names])
-
-
-def _follow(start: Float[Tensor, "4 4"], actions: Float[Tensor, "T 4"], observed: int) -> Route:
-    w2c = [start]
-    for action in actions:
-        w2c.append(Walker().move(w2c[-1], action))
-    return Route(torch.stack(w2c), actions, observed)
-
-
 def _alike(seed: int, start: Float[Tensor, "4 4"], count: int) -> list[Room]:
     """The room of `seed` and others of its style with other layouts, in all of which the camera stands
     free."""
-    rooms, position = [make_room(seed)], _centers(start[None])[None]
+    rooms, position = [make_room(seed)], centers(start[None])[None]
     for attempt in range(TRIES):
         if len(rooms) == count:
             return rooms
@@ -150,7 +135,3 @@ def _alike(seed: int, start: Float[Tensor, "4 4"], count: int) -> list[Room]:
         if float(clearance(stack_rooms([room]), position)) >= SPACE:
             rooms.append(room)
     raise ValueError(f"expected {count} rooms like {seed}; found {len(rooms)}; do use another seed")
-
-
-def _centers(w2c: Float[Tensor, "N 4 4"]) -> Float[Tensor, "N 3"]:
-    return invert_rigid(w2c)[:, :3, 3]

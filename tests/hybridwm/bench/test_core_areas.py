@@ -94,7 +94,7 @@ def test_what_enters_a_frame_is_what_the_window_has_not_shown(weights):
     start = sample_free_pose(rooms, seed=0, radius=trajectories.SPACE)[0]
     left_long_ago = ["left"] * 3 + ["stay"] * 2 + ["right"] * 7
     for names in (["left"] * 12, ["left", "right"] * 6, left_long_ago):
-        route = trajectories._follow(start, trajectories._actions(names), observed=12)
+        route = trajectories.follow(start, trajectories.named_actions(names), observed=12)
         walk = record(rooms, route, 9_000_000, arms.rig(weights))
         shares.append(core_steps.entering(weights, walk, 0))
     assert min(shares[0]) > 0.1
