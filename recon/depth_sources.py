@@ -14,6 +14,7 @@ from .learned_monocular import learned_monocular_depth
 from .learned_stereo import learned_stereo, learned_stereo_depth
 from .monocular import monocular
 from .multiview import multiview_depth
+from .of_your_own import import_named
 from .perturbed import constant, noisy, scaled, shuffled_depth
 from .stereo import stereo_depth
 from .truth import truth_depth
@@ -54,7 +55,8 @@ def depth_source(name: str) -> DepthSource:
 
     name: one of DEPTH_SOURCES; one of WITH_A_NUMBER and its number in brackets, as in "noisy(0.05)"; or
     "monocular(FOLDER)", with a local folder of a depth model of transformers or trained here (see recon.monocular).
-    "learned_stereo(FOLDER)" names weights of one's own (see recon.learned_stereo).
+    "learned_stereo(FOLDER)" names weights of one's own (see recon.learned_stereo); "module:function" a function of
+    one's own, which never sees View.depth but through the views that it measured before.
     views: newest last; context: a DepthContext or None. Raises ValueError for an unknown name.
     """
     if name in DEPTH_SOURCES:
@@ -63,9 +65,12 @@ def depth_source(name: str) -> DepthSource:
         return monocular(name[len("monocular(") : -1])
     if name.startswith("learned_stereo(") and name.endswith(")"):
         return learned_stereo(name[len("learned_stereo(") : -1])
+    if ":" in name:
+        return import_named(name, "depth source")
     kind, number = _split(name)
     if kind not in WITH_A_NUMBER or not math.isfinite(number):
-        known = [*DEPTH_SOURCES, *(f"{other}(NUMBER)" for other in WITH_A_NUMBER), *WITH_A_FOLDER]
+        numbered = [f"{other}(NUMBER)" for other in WITH_A_NUMBER]
+        known = [*DEPTH_SOURCES, *numbered, *WITH_A_FOLDER, "module:function"]
         raise ValueError(f"depth source must be one of {', '.join(known)}; got {name!r}.")
     return WITH_A_NUMBER[kind](number)
 

@@ -61,7 +61,7 @@ DOORS = {
         "hybridwm/study/media.py",
         "hybridwm/worlds/lerobot/",
     },
-    "pyarrow": {"hybridwm/worlds/lerobot/"},
+    "pyarrow": {"hybridwm/worlds/lerobot/", "hybridwm/study/grid/"},
     "pycolmap": {"recon/colmap_process.py"},
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "scipy": set(),

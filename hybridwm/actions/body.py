@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from recon.of_your_own import import_named
+
 from .still import StillBody, UnknownBody
 from .twist import DriveBody, PlanarBody, TwistBody
 from .walker import Walker
@@ -59,11 +61,7 @@ def make_body(name: str, *, period: float = 1.0, names: tuple[str, ...] = ()) ->
     """
     make = BODIES.get(name)
     if make is None and ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            make = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"body: expected module:Class that can be imported; got {name!r} ({error}).") from None
+        make = import_named(name, "body")
     if make is None:
         raise ValueError(f"body: expected one of {', '.join(BODIES)}, or module:Class; got {name!r}.")
     body = make(period, names)

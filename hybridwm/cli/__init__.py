@@ -25,6 +25,7 @@ COMMANDS = {
     "rollout": "imagine a walk from typed actions; write video and scene",
     "reconstruct": "turn a stereo pair or a recorded sequence into a splat scene",
     "render": "film a splat scene along a camera path",
+    "study": "compare memories and depth sources over trajectories and scenes: is depth needed?",
     "bench": "measure this machine: rasterizers, reconstruction on recorded data, or the video core",
     "doctor": "say what is installed, which backends work, and what to install for the rest",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -55,9 +54,9 @@ class TrajectoryConfig:
 class StudyConfig:
     """The same walks in every arm: memory by depth source, with placebos, guards and intervals."""
 
-    arms: Mapping[str, ArmConfig] = field(default_factory=dict)
+    arms: dict[str, ArmConfig] = field(default_factory=dict)
     """Arms by name."""
-    trajectories: Mapping[str, TrajectoryConfig] = field(default_factory=dict)
+    trajectories: dict[str, TrajectoryConfig] = field(default_factory=dict)
     """Trajectories by name."""
     weights: str = "rooms-64"
     """Packaged weights by name, or a folder."""

@@ -1,0 +1,167 @@
+"""One cell of the grid: one arm's dream of one walk, measured frame by frame; and the guards that need no generator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from render.files import atomic_write
+from render.images import to_uint8
+
+from ...world_model import Rollout
+from .. import arms as demo_arms
+from .. import guards
+from ..metrics import gradient_energy, psnr_from_mse, quantize, ssim
+from ..retrieval import retrieved, view_distances
+from .arm import add_noise, begin, image_size, model_of, noise_seed, use_of, weights_of
+from .config import ArmConfig, StudyConfig
+from .setting import Setting, setting_of
+
+GUARDS = ("frozen frame", "nearest past frame", "pure warp")
+GUARD = "guards"  # the cell in which they are measured
+PLANTED_NOISE = 1.0  # dB
+
+Columns = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured at once: an arm (or the guards), a trajectory, a scene (its number), a repeat (0: the first
+    noise seed; training seeds count on)."""
+
+    trajectory: str
+    scene: int
+    arm: str
+    repeat: int
+
+
+def measure_cell(cell: Cell, study: StudyConfig) -> dict[str, Any]:
+    """{"rollouts": [{"arm", "noise_seed", "frames": columns, "rollout": values, "times": seconds}]}, JSON-able."""
+    start = time.perf_counter()
+    trajectory, seed = study.trajectories[cell.trajectory], study.first_seed + cell.scene
+    setting = setting_of(trajectory, seed, image_size(study))
+    if cell.arm == GUARD:
+        shown = guard_frames(study, setting)
+        rollouts = [_measured(name, 0, frames, setting, {}) for name, frames in shown.items()]
+    else:
+        arm = study.arms[cell.arm]
+        seeds = study.noise_seeds
+        rollout = dream(study, arm, setting, cell.repeat)
+        told = noise_seed(seed, cell.repeat % seeds, arm)
+        shown = {cell.arm: planted(arm, rollout.frames, setting, told)}
+        times = {"frames": float(len(rollout.frames)), **rollout.seconds}
+        rollouts = [_measured(cell.arm, cell.repeat, shown[cell.arm], setting, times, rollout)]
+    if cell.scene < study.videos and cell.repeat == 0:
+        _keep(study.out, cell, shown)
+    rollouts[0]["times"]["cell"] = time.perf_counter() - start
+    return {"rollouts": rollouts}
+
+
+def dream(study: StudyConfig, arm: ArmConfig, setting: Setting, repeat: int) -> Rollout:
+    """The arm's rollout along the commanded cameras. Repeats are noise seeds, then the arm's training seeds."""
+    names, seeds = weights_of(study, arm), study.noise_seeds
+    model = model_of(names[repeat // seeds % len(names)], arm.memory, arm.depth, use_of(study))
+    seed = noise_seed(setting.episode.seed, repeat % seeds, arm)
+    return demo_arms.roll(model, setting.episode, begin(model, setting.episode, seed, setting.shuffled))
+
+
+def planted(arm: ArmConfig, frames: Tensor, setting: Setting, seed: int) -> Float[Tensor, "T H W 3"]:
+    """The frames with the arm's planted fault, by which the study itself is checked; as they are without one."""
+    episode = setting.episode
+    if arm.plant == "noise":
+        return add_noise(frames, episode.truth, PLANTED_NOISE, seed)
+    if arm.plant == "frozen":
+        return guards.frozen(episode.views, len(frames))
+    return guards.nearest_past_frame(episode.views, episode.cameras) if arm.plant == "copy-paste" else frames
+
+
+@torch.no_grad()
+def guard_frames(study: StudyConfig, setting: Setting) -> dict[str, Float[Tensor, "T H W 3"]]:
+    """What the dream has to beat: frames that no generator made."""
+    episode = setting.episode
+    shown = {
+        GUARDS[0]: guards.frozen(episode.views, len(episode.truth)),
+        GUARDS[1]: guards.nearest_past_frame(episode.views, episode.cameras),
+    }
+    warped = next((arm for arm in study.arms.values() if arm.memory == "splat" and not arm.plant), None)
+    if warped is not None:
+        model = model_of(weights_of(study, warped)[0], warped.memory, warped.depth, use_of(study))
+        state = begin(model, episode, episode.seed, setting.shuffled)
+        shown[GUARDS[2]] = guards.pure_warp(demo_arms.render(state, episode.cameras), episode.views, episode.cameras)
+    return shown
+
+
+def _measured(
+    arm: str,
+    repeat: int,
+    frames: Tensor,
+    setting: Setting,
+    times: dict[str, float],
+    rollout: Rollout | None = None,
+) -> dict[str, Any]:
+    columns = frame_columns(frames, setting)
+    return {
+        "arm": arm,
+        "noise_seed": repeat,
+        "frames": columns,
+        "rollout": rollout_values(frames, columns, setting, rollout),
+        "times": dict(times),
+    }
+
+
+def frame_columns(frames: Float[Tensor, "T H W 3"], setting: Setting) -> Columns:
+    """The measures of table.FRAME, a value for each frame."""
+    truth, last = setting.episode.truth, setting.episode.views[-1].image[None]
+    error = (quantize(frames) - quantize(truth)) ** 2
+    masks = {"all": torch.ones_like(setting.seen), "seen": setting.seen, "never": ~setting.seen}
+    columns: Columns = {}
+    for name, mask in masks.items():
+        columns[f"se_{name}"] = (error.sum(-1) * mask).sum((1, 2)).tolist()
+        columns[f"n_{name}"] = (3.0 * mask.sum((1, 2))).tolist()
+    for suffix, shown in (("", frames), ("_true", truth)):
+        columns[f"change{suffix}"] = torch.cat([last, shown]).diff(dim=0).abs().mean((1, 2, 3)).tolist()
+        columns[f"gradient{suffix}"] = [gradient_energy(frame[None]) for frame in shown]
+    columns["ssim"] = [ssim(a[None], b[None]) for a, b in zip(frames, truth, strict=True)]
+    return columns
+
+
+def rollout_values(
+    frames: Float[Tensor, "T H W 3"], columns: Mapping[str, list[Any]], setting: Setting, rollout: Rollout | None
+) -> dict[str, float | None]:
+    """The measures of table.ROLLOUT."""
+    values: dict[str, float | None] = {"drift": drift(columns)}
+    if setting.candidates is not None:
+        values["retrieval"] = retrieved(view_distances(frames[-1], setting.candidates))
+    scene = None if rollout is None else rollout.state.scene
+    if scene is not None:
+        values["gaussians"] = float(len(scene))
+    return values
+
+
+def drift(columns: Mapping[str, list[Any]]) -> float | None:
+    """Slope of PSNR over steps, dB a step, by least squares."""
+    pairs = zip(columns["se_all"], columns["n_all"], strict=True)
+    levels = np.array([psnr_from_mse(total / count) for total, count in pairs])
+    return float(np.polyfit(np.arange(len(levels)), levels, 1)[0]) if len(levels) > 1 else None
+
+
+def _keep(out: Path, cell: Cell, shown: Mapping[str, Tensor]) -> None:
+    """Frames for the report's videos; of a shard in the shard's own folder."""
+    folder = frames_folder(out) / f"{cell.trajectory}-{cell.scene:02d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frames in shown.items():
+        with atomic_write(folder / f"{name}.npy") as temporary, open(temporary, "wb") as stream:
+            np.save(stream, to_uint8(frames))
+
+
+def frames_folder(out: Path) -> Path:
+    """Where frames wait for the report's videos."""
+    return out / "rollouts" / "frames"
