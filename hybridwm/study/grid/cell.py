@@ -47,7 +47,7 @@ def measure_cell(cell: Cell, study: StudyConfig) -> dict[str, Any]:
     """{"rollouts": [{"arm", "noise_seed", "frames": columns, "rollout": values, "times": seconds}]}, JSON-able."""
     start = time.perf_counter()
     trajectory, seed = study.trajectories[cell.trajectory], study.first_seed + cell.scene
-    setting = setting_of(trajectory, seed, image_size(study))
+    setting = setting_of(trajectory, seed, image_size(study), study.world)
     if cell.arm == GUARD:
         shown = guard_frames(study, setting)
         rollouts = [_measured(name, 0, frames, setting, {}) for name, frames in shown.items()]

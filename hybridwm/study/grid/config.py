@@ -8,6 +8,7 @@ from typing import Literal
 
 FIRST_HELD_OUT_SEED = 10_000_000  # training uses seeds below 1,000,000
 
+World = Literal["rooms", "doom", "arm"]
 Plant = Literal["", "noise", "frozen", "copy-paste"]
 Route = Literal[
     "out_and_back",
@@ -60,16 +61,18 @@ class StudyConfig:
     """Trajectories by name."""
     weights: str = "rooms-64"
     """Packaged weights by name, or a folder."""
+    world: World = "rooms"
+    """Where the walks are: rooms, or doom or arm (their extras) with routes out_and_back, stare and random_walk."""
     out: Path = Path("runs/study")
     """The run folder: report.html, results.parquet, timings.parquet, summary.json, rollouts/*.mp4."""
     scenes: int = 16
-    """Held-out rooms, each of another seed."""
+    """Held-out scenes, each of another seed."""
     noise_seeds: int = 1
     """Dreams of each beginning, which differ in noise alone."""
     seed_scenes: int = 0
     """Scenes that are dreamt with all noise seeds, the others with the first; 0: all."""
     first_seed: int = FIRST_HELD_OUT_SEED
-    """The rooms' first seed."""
+    """The scenes' first seed."""
     solver_steps: int = 1
     """Denoising steps for each frame."""
     guidance: float = 1.0

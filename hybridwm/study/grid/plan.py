@@ -48,6 +48,7 @@ def identity(study: StudyConfig, cell: Cell, sha256: Mapping[str, str]) -> str:
     depends = {
         "version": __version__,
         "measures": [*FRAME, *ROLLOUT],
+        "world": study.world,
         "trajectory": to_mapping(study.trajectories[cell.trajectory]),
         "scene": study.first_seed + cell.scene,
         "repeat": cell.repeat,

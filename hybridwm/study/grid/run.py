@@ -173,7 +173,7 @@ def _videos(study: StudyConfig, folder: Path) -> None:
             shown = [arm for arm in (*study.arms, *GUARDS) if arm in files]
             if not shown:
                 continue
-            episode = setting_of(trajectory, study.first_seed + scene, size).episode
+            episode = setting_of(trajectory, study.first_seed + scene, size, study.world).episode
             panels = {"truth": episode.truth}
             for arm in shown:
                 panels[arm] = torch.from_numpy(np.load(files[arm], allow_pickle=False)).float() / 255

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -18,11 +17,14 @@ from ...worlds.rooms.layout import RoomBatch, make_room, stack_rooms
 from ...worlds.rooms.raycast import raycast
 from ...worlds.rooms.rig import RoomsRig
 from ..episodes import Episode
+from ..returns import full_turn, leave_wait_return, mirrored, orbit, shifted_return, square_loop
 from ..trajectories import out_and_back, random_walk, stare
 from ..visibility import seen_before
-from .config import Route, TrajectoryConfig
+from ..world_episodes import WorldName, cut, world_walks
+from .config import Route, TrajectoryConfig, World
 
 OTHERS = 25_000_000  # first seed of the rooms whose depth is the placebo
+OTHER_WORLD = 5_000_000  # from a seed of doom or arm to that of the placebo
 TRIES = 40  # rooms that are looked at for one in which the whole walk is free
 VIEWS = 8  # observed frames before a random walk
 
@@ -49,15 +51,24 @@ def _random_walk(seed: int, steps: int, rig: RoomsRig) -> Episode:
 ROUTES: dict[Route, Callable[[int, int, RoomsRig], Episode]] = {
     "out_and_back": _out_and_back,
     "random_walk": _random_walk,
+    "shifted_return": shifted_return,
+    "leave_wait_return": leave_wait_return,
+    "full_turn": full_turn,
+    "square_loop": square_loop,
+    "orbit": orbit,
+    "mirrored": mirrored,
 }
+"""Each takes the scene's seed, the imagined steps, and the walker's eyes; `stare` has candidates beside its walk."""
 
 
 @functools.lru_cache(maxsize=2)
-def setting_of(trajectory: TrajectoryConfig, seed: int, size: tuple[int, int]) -> Setting:
+def setting_of(trajectory: TrajectoryConfig, seed: int, size: tuple[int, int], world: World = "rooms") -> Setting:
     """The setting of a scene; size: (height, width) of frames. The last two are kept, for the arms that follow.
 
-    Raises ValueError where the room leaves no free walk of this kind.
+    Raises ValueError where the scene leaves no free walk of this kind, or the world has no such route.
     """
+    if world != "rooms":
+        return _elsewhere_than_rooms(world, trajectory, seed, size)
     rig, candidates = RoomsRig(size[1], height=size[0]), None
     if trajectory.route == "stare":
         test = stare(seed, trajectory.steps, rig)
@@ -65,6 +76,43 @@ def setting_of(trajectory: TrajectoryConfig, seed: int, size: tuple[int, int]) -
     else:
         episode = ROUTES[trajectory.route](seed, trajectory.steps, rig)
     return Setting(episode, _seen(episode), _elsewhere(episode), candidates)
+
+
+def _elsewhere_than_rooms(world: WorldName, trajectory: TrajectoryConfig, seed: int, size: tuple[int, int]) -> Setting:
+    if size[0] != size[1]:
+        raise ValueError(f"study: expected square frames for the world {world}; got {size[1]}x{size[0]}.")
+    episode, candidates = _world_episode(world, trajectory, seed, size[0])
+    # the placebo: at each camera, what another scene's walk of the same kind measured at the same step
+    other, _ = _world_episode(world, trajectory, seed + OTHER_WORLD, size[0])
+    return Setting(episode, _seen(episode), _step_by_step(episode, other), candidates)
+
+
+def _world_episode(
+    world: WorldName, trajectory: TrajectoryConfig, seed: int, size: int
+) -> tuple[Episode, Tensor | None]:
+    walks, steps = world_walks(world), trajectory.steps
+    if trajectory.route == "stare":
+        test = walks.stare(seed, steps, size)
+        return test.episode, test.candidates
+    if trajectory.route == "out_and_back":
+        return walks.out_and_back(seed, steps // 2, size), None
+    if trajectory.route == "random_walk":
+        recorded, moving = walks.walk(seed, VIEWS + steps, size)
+        return cut(recorded, 0, VIEWS, steps, moving), None
+    raise ValueError(
+        f"study: expected the routes out_and_back, stare or random_walk in {world}; got {trajectory.route}."
+    )
+
+
+def _step_by_step(episode: Episode, other: Episode) -> Callable[[Camera], Tensor]:
+    cameras = torch.stack([camera.w2c for camera in (*(v.camera for v in episode.views), *episode.cameras)])
+    depths = torch.cat([torch.stack([v.depth for v in other.views if v.depth is not None]), other.depth])
+
+    def depth(camera: Camera) -> Tensor:
+        nearest = int((cameras - camera.w2c.to(cameras)).abs().amax((1, 2)).argmin())
+        return depths[min(nearest, len(depths) - 1)]
+
+    return depth
 
 
 def _seen(episode: Episode) -> Bool[Tensor, "T H W"]:
@@ -95,9 +143,3 @@ def _elsewhere(episode: Episode) -> Callable[[Camera], Tensor]:
         ]
 
     return depth
-
-
-def mean_or_none(values: np.ndarray) -> float | None:
-    """The mean of what is finite; None where nothing is."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
