@@ -47,7 +47,7 @@ def shifted_return(seed: int, steps: int, rig: RoomsRig | None = None) -> Episod
     _check("shifted_return", steps, 6)
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, back = _beginning(rng)
+        before, back = observed_beginning(rng)
         out = steps // 2
         names = [str(rng.choice(["forward", "back", "strafe_left", "strafe_right"]))] * int(rng.integers(1, 3))
         ahead = int(rng.integers(1, 4)) * max(1, out // 14)
@@ -73,7 +73,7 @@ def leave_wait_return(seed: int, steps: int, rig: RoomsRig | None = None) -> Epi
     _check("leave_wait_return", steps, 3)
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, back = _beginning(rng)
+        before, back = observed_beginning(rng)
         on = OPPOSITE[back]
         away = min(AWAY, (steps - 1) // 2)
         at, names = 0, [on] * away
@@ -93,7 +93,7 @@ def full_turn(seed: int, steps: int, rig: RoomsRig | None = None) -> Episode:
     _check("full_turn", steps, 1)
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, back = _beginning(rng)
+        before, back = observed_beginning(rng)
         return [*before, *[OPPOSITE[back]] * steps], OBSERVED
 
     return plan(seed, 6, propose, rig)
@@ -110,7 +110,7 @@ def square_loop(seed: int, steps: int, rig: RoomsRig | None = None) -> Episode:
     each = 30  # tries
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, back = _beginning(rng)
+        before, back = observed_beginning(rng)
         side = ["forward"] * max(1, longest - attempt // each) + [back] * CORNER
         loop = side * (steps // len(side) + 1)
         return [*before, *loop[:steps]], OBSERVED
@@ -128,7 +128,7 @@ def orbit(seed: int, steps: int, rig: RoomsRig | None = None) -> Episode:
     one_way = 300  # tries
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, back = _beginning(rng)
+        before, back = observed_beginning(rng)
         aside = "strafe_" + OPPOSITE[back]  # turning right about a point ahead, one moves to the left
         arc = [aside, back, aside] if attempt < 100 else [aside, back]
         reach = steps if attempt < one_way else max(2, steps // (2 + (attempt - one_way) // 50))
@@ -151,7 +151,7 @@ def mirrored(seed: int, steps: int, rig: RoomsRig | None = None) -> Episode:
         raise ValueError(f"mirrored: expected an even number of steps, out and back; got {steps}; do add one")
 
     def propose(rng: np.random.Generator, attempt: int, rooms: RoomBatch, start: Tensor):
-        before, _ = _beginning(rng)
+        before, _ = observed_beginning(rng)
         path = MIRRORED_PATHS[int(rng.integers(len(MIRRORED_PATHS)))]
         # Where it cannot even be begun, a try is over.
         out = _held(path, steps // 2, rooms, start, before)
@@ -172,7 +172,7 @@ RETURNS: dict[str, Callable[..., Episode]] = {
 }
 
 
-def _beginning(rng: np.random.Generator) -> tuple[list[str], str]:
+def observed_beginning(rng: np.random.Generator) -> tuple[list[str], str]:
     """The observed actions, and the turn that leads back over what they showed."""
     side = "left" if rng.random() < 0.5 else "right"
     other = OPPOSITE[side]

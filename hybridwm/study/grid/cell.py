@@ -16,10 +16,11 @@ from torch import Tensor
 from render.files import atomic_write
 from render.images import to_uint8
 
-from ...world_model import Rollout
+from ...world_model import Rollout, WorldModel, WorldState, imagine
 from .. import arms as demo_arms
 from .. import guards
 from ..metrics import gradient_energy, psnr_from_mse, quantize, ssim
+from ..reaching import ReachTest, judge
 from ..retrieval import retrieved, view_distances
 from .arm import add_noise, begin, image_size, model_of, noise_seed, use_of, weights_of
 from .config import ArmConfig, StudyConfig
@@ -54,23 +55,42 @@ def measure_cell(cell: Cell, study: StudyConfig) -> dict[str, Any]:
     else:
         arm = study.arms[cell.arm]
         seeds = study.noise_seeds
-        rollout = dream(study, arm, setting, cell.repeat)
+        model, state = beginning(study, arm, setting, cell.repeat)
+        rollout = demo_arms.roll(model, setting.episode, state)
         told = noise_seed(seed, cell.repeat % seeds, arm)
         shown = {cell.arm: planted(arm, rollout.frames, setting, told)}
         times = {"frames": float(len(rollout.frames)), **rollout.seconds}
         rollouts = [_measured(cell.arm, cell.repeat, shown[cell.arm], setting, times, rollout)]
+        if setting.goal is not None:
+            rollouts[0]["rollout"] |= reached(model, state, setting.goal, rollout)
     if cell.scene < study.videos and cell.repeat == 0:
         _keep(study.out, cell, shown)
     rollouts[0]["times"]["cell"] = time.perf_counter() - start
     return {"rollouts": rollouts}
 
 
-def dream(study: StudyConfig, arm: ArmConfig, setting: Setting, repeat: int) -> Rollout:
-    """The arm's rollout along the commanded cameras. Repeats are noise seeds, then the arm's training seeds."""
+def beginning(
+    study: StudyConfig, arm: ArmConfig, setting: Setting, repeat: int
+) -> tuple[WorldModel, WorldState]:
+    """The arm's world model, and its state after what was observed. Repeats are noise seeds, then training seeds."""
     names, seeds = weights_of(study, arm), study.noise_seeds
     model = model_of(names[repeat // seeds % len(names)], arm.memory, arm.depth, use_of(study))
     seed = noise_seed(setting.episode.seed, repeat % seeds, arm)
-    return demo_arms.roll(model, setting.episode, begin(model, setting.episode, seed, setting.shuffled))
+    return model, begin(model, setting.episode, seed, setting.shuffled)
+
+
+def reached(model: WorldModel, state: WorldState, test: ReachTest, first: Rollout) -> dict[str, float | None]:
+    """Every plan dreamt from the same state; the first one was the episode's own."""
+    last = [first.frames[-1]]
+    for plan in range(1, len(test.plans)):
+        last.append(imagine(model, state, test.plans[plan], cameras=test.cameras(plan)).frames[-1])
+    found = judge(test, torch.stack(last))
+    return {
+        "reached": found.reached,
+        "reach_metres": found.metres,
+        "reach_degrees": found.degrees,
+        "rank_correlation": found.rank_correlation,
+    }
 
 
 def planted(arm: ArmConfig, frames: Tensor, setting: Setting, seed: int) -> Float[Tensor, "T H W 3"]:

@@ -20,6 +20,7 @@ Route = Literal[
     "stare",
     "random_walk",
     "mirrored",
+    "reach",
 ]
 
 

@@ -17,6 +17,7 @@ from ...worlds.rooms.layout import RoomBatch, make_room, stack_rooms
 from ...worlds.rooms.raycast import raycast
 from ...worlds.rooms.rig import RoomsRig
 from ..episodes import Episode
+from ..reaching import ReachTest, reach
 from ..returns import full_turn, leave_wait_return, mirrored, orbit, shifted_return, square_loop
 from ..trajectories import out_and_back, random_walk, stare
 from ..visibility import seen_before
@@ -32,12 +33,14 @@ VIEWS = 8  # observed frames before a random walk
 @dataclass(frozen=True)
 class Setting:
     """A walk in one scene. seen: pixels of the truth that the observed beginning had shown; shuffled: true depth of
-    another scene from any camera; candidates: views among which the last frame is looked up, the right one first."""
+    another scene from any camera; candidates: views among which the last frame is looked up, the right one first; goal:
+    the plans of a route `reach`."""
 
     episode: Episode
     seen: Bool[Tensor, "T H W"]
     shuffled: Callable[[Camera], Tensor]
     candidates: Float[Tensor, "C H W 3"] | None = None
+    goal: ReachTest | None = None
 
 
 def _out_and_back(seed: int, steps: int, rig: RoomsRig) -> Episode:
@@ -69,13 +72,16 @@ def setting_of(trajectory: TrajectoryConfig, seed: int, size: tuple[int, int], w
     """
     if world != "rooms":
         return _elsewhere_than_rooms(world, trajectory, seed, size)
-    rig, candidates = RoomsRig(size[1], height=size[0]), None
+    rig, candidates, goal = RoomsRig(size[1], height=size[0]), None, None
     if trajectory.route == "stare":
         test = stare(seed, trajectory.steps, rig)
         episode, candidates = test.episode, test.candidates
+    elif trajectory.route == "reach":
+        goal = reach(seed, trajectory.steps, rig)
+        episode = goal.episode
     else:
         episode = ROUTES[trajectory.route](seed, trajectory.steps, rig)
-    return Setting(episode, _seen(episode), _elsewhere(episode), candidates)
+    return Setting(episode, _seen(episode), _elsewhere(episode), candidates, goal)
 
 
 def _elsewhere_than_rooms(world: WorldName, trajectory: TrajectoryConfig, seed: int, size: tuple[int, int]) -> Setting:

@@ -45,6 +45,10 @@ ROLLOUT = (
     "drift",  # dB a step: slope of PSNR over steps
     "nmr",
     "retrieval",  # 1 where the last frame is nearest to its own true view
+    "reached",  # 1 where the plan chosen by its last imagined frame ends at the goal
+    "reach_metres",  # from there to the goal
+    "reach_degrees",
+    "rank_correlation",  # of 16 plans, dreamt against true
     "copied",  # share of frames nearer to a stored frame than they should be
     "gsc",
     "lcm",
