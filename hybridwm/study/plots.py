@@ -32,10 +32,11 @@ def curves(
     mark: int | None = None,
     ceiling: float = math.inf,
     floor: float | None = None,
+    styles: Mapping[str, tuple[str, str]] = STYLES,
 ) -> str:
     """Lines over steps 1…T, named at their right ends and cut off at `ceiling`; `mark` is the turning point.
 
-    The y axis begins at `floor` where one is given.
+    The y axis begins at `floor` where one is given. styles: (colour, dash) by name.
     """
     series = {n: [v if v is None else min(v, ceiling) for v in line] for n, line in series.items()}
     values = [v for line in series.values() for v in line if v is not None]
@@ -53,7 +54,7 @@ def curves(
         return TOP + inner_h * (1 - (value - low) / (high - low))
 
     parts = [_open(WIDTH, HEIGHT, f"{y_label} over {x_label}")]
-    for tick in _ticks(low, high):
+    for tick in ticks(low, high):
         at = f'y1="{y(tick):.1f}" y2="{y(tick):.1f}"'
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" {at} class="grid"/>')
         parts.append(f'<text x="{LEFT - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
@@ -66,7 +67,7 @@ def curves(
         )
     ends = []
     for name, line in series.items():
-        colour, dash = STYLES.get(name, ("#4b4f58", ""))
+        colour, dash = styles.get(name, ("#4b4f58", ""))
         for run in _runs(line):
             points = " ".join(f"{x(i + 1):.1f},{y(v):.1f}" for i, v in run)
             stroke = f'stroke="{colour}" stroke-width="{1.4 if dash else 2.4}" stroke-dasharray="{dash}"'
@@ -120,7 +121,7 @@ def _range(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers within the range, at most eight of them, however wide it is."""
     decade = 10.0 ** math.floor(math.log10(max(high - low, 7.0) / 7))
     step = next(s * decade for s in (1, 2, 5, 10, 20) if (high - low) / (s * decade) <= 7)
