@@ -30,13 +30,16 @@ def observation_space(rig: RoomsRig, forces: bool = False) -> spaces.Dict:
     There is no `right` of a rig with one eye. With `forces`, touch is float32 [4] instead, as moments.TOUCH_NAMES.
     """
     image = spaces.Box(0, 255, (rig.size, rig.size, 3), np.uint8)
-    eyes = {"rgb": image, "right": image} if rig.eyes == 2 else {"rgb": image}
-    return spaces.Dict(
-        **eyes,
+    seen = spaces.Dict(
+        rgb=image,
+        right=image,
         depth=spaces.Box(0, FARTHEST, (rig.size, rig.size), np.float32),
         camera=spaces.Box(-FARTHEST, FARTHEST, (4, 4), np.float32),
         touch=spaces.Box(0, STRONGEST, (len(TOUCH_NAMES),), np.float32) if forces else spaces.Discrete(2),
     )
+    if rig.eyes == 1:
+        del seen.spaces["right"]
+    return seen
 
 
 def action_space(continuous: bool) -> spaces.Space:

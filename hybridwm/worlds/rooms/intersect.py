@@ -24,7 +24,7 @@ def nearest(hits: Float[Tensor, "E N V R"]) -> tuple[Tensor, Tensor]:
 
 def hit_room(size: Float[Tensor, "E 3"], o, d) -> Tensor:
     """Depth at which rays from inside leave the room [E, V, R]. o: three [E, V, 1]; d: three [E, V, R]."""
-    halves = [x[:, None, None] / 2 for x in size.unbind(-1)]
+    halves = (size / 2)[..., None, None].unbind(1)
     middle = (o[0], o[1], o[2] - halves[2])
     leave = [(h - p * q.sign()) / q.abs() for p, q, h in zip(middle, d, halves, strict=True)]
     return torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
@@ -32,9 +32,9 @@ def hit_room(size: Float[Tensor, "E 3"], o, d) -> Tensor:
 
 def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
     """Nearest entry into any box, and its index. o: three [E, V, 1]; d: three [E, V, R]."""
-    cx, cy, cz, hx, hy, hz, yaw = (x[:, :, None, None] for x in boxes.unbind(-1))
+    cx, cy, cz, hx, hy, hz, yaw = boxes[..., None, None].unbind(2)
     c, s = yaw.cos(), yaw.sin()
-    px, py, pz = (p - o[k][:, None] for k, p in enumerate((cx, cy, cz)))
+    px, py, pz = (p - q[:, None] for p, q in zip((cx, cy, cz), o, strict=True))
     dx, dy = d[0][:, None], d[1][:, None]
     # a slab is crossed between middle - reach and middle + reach; negative sizes (padding) are never crossed
     near, far = torch.full_like(hx, NEAR), torch.full_like(hx, NONE)
@@ -52,7 +52,7 @@ def hit_boxes(boxes: Float[Tensor, "E B 7"], o, d) -> tuple[Tensor, Tensor]:
 
 def hit_cylinders(cylinders: Float[Tensor, "E C 5"], o, d) -> tuple[Tensor, Tensor]:
     """Nearest hit on the sides or caps of vertical cylinders, and its index."""
-    cx, cy, z0, z1, r = (x[:, :, None, None] for x in cylinders.unbind(-1))
+    cx, cy, z0, z1, r = cylinders[..., None, None].unbind(2)
     px, py, pz = o[0][:, None] - cx, o[1][:, None] - cy, o[2][:, None]
     dx, dy, dz = (x[:, None] for x in d)
     a = dx * dx + dy * dy
@@ -69,7 +69,7 @@ def hit_cylinders(cylinders: Float[Tensor, "E C 5"], o, d) -> tuple[Tensor, Tens
 
 def hit_balls(balls: Float[Tensor, "E S 4"], o, d) -> tuple[Tensor, Tensor]:
     """Nearest hit on balls, and its index."""
-    cx, cy, cz, r = (x[:, :, None, None] for x in balls.unbind(-1))
+    cx, cy, cz, r = balls[..., None, None].unbind(2)
     p = [o[k][:, None] - c for k, c in enumerate((cx, cy, cz))]
     a = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2])[:, None]
     b = sum(p[k] * d[k][:, None] for k in range(3))

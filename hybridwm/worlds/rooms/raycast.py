@@ -35,18 +35,22 @@ class Raycast:
 
 def light(rooms: RoomBatch, hit: Surface) -> Tensor:
     """Light that reaches each surface [3, E, V, R]: point lamps, a sky of ambient light, darker corners."""
-    x, y, z = hit.point
-    nx, ny, nz = hit.normal
-    total = rooms.ambient.T[..., None, None] * (1 + 0.22 * nz)
-    for lamp in rooms.lights.unbind(1):
-        lx, ly, lz = (c[:, None, None] for c in lamp[:, :3].unbind(-1))
-        dx, dy, dz = lx - x, ly - y, lz - z
-        square = dx * dx + dy * dy + dz * dz + 1e-4
-        lambert = (nx * dx + ny * dy + nz * dz).clamp(min=0) * square.rsqrt() / (1 + 0.06 * square)
-        total = total + lamp[:, 3:].T[..., None, None] * lambert
-    for p, size in zip((x, y, z - rooms.size[:, 2, None, None] / 2), rooms.size.unbind(-1), strict=True):
-        gap = (size[:, None, None] / 2 - p.abs()).clamp(min=0)
-        total = total * (1 - 0.25 * torch.exp(-gap / 0.22))
+    point, normal = torch.stack(hit.point), torch.stack(hit.normal)
+    total = rooms.ambient.T[..., None, None] * (1 + 0.22 * normal[2])
+    # for all lamps at once: x, y, z [3, E, lamps, V, R]
+    lamps = rooms.lights.movedim(-1, 0)[..., None, None]
+    way = lamps[:3] - point[:, :, None]
+    dx, dy, dz = (way * way).unbind(0)
+    square = dx + dy + dz + 1e-4
+    dx, dy, dz = (normal[:, :, None] * way).unbind(0)
+    lambert = (dx + dy + dz).clamp(min=0) * square.rsqrt() / (1 + 0.06 * square)
+    for lamp in (lamps[3:] * lambert).unbind(2):
+        total = total + lamp
+    height = rooms.size[:, 2, None, None] / 2
+    middle = torch.stack([point[0], point[1], point[2] - height])
+    gap = (rooms.size.T[..., None, None] / 2 - middle.abs()).clamp(min=0)
+    for corner in (1 - 0.25 * torch.exp(-gap / 0.22)).unbind(0):
+        total = total * corner
     return total * 1.08
 
 
@@ -56,7 +60,9 @@ def cast(
     """Colour [3, E, V, R], depth and material [E, V, R] of rays; `focal` [E, V] in pixels."""
     hit = trace(rooms, origins, directions, forward)
     E, M, _ = rooms.materials.shape
-    material = hit.material + torch.arange(E, device=hit.material.device)[:, None, None] * M
+    material = hit.material
+    if E > 1:
+        material = material + torch.arange(E, device=hit.material.device)[:, None, None] * M
     table = rooms.materials.reshape(E * M, -1).T.contiguous()
     scale = 1 / focal[..., None]
     albedo = texture(table, material, hit.u, hit.v, hit.foot_u * scale, hit.foot_v * scale, hit.side)
@@ -89,10 +95,12 @@ def raycast(rooms: RoomBatch, camera: Camera, *, materials: bool = False) -> Ray
     step_r = max(min(rays // step_v, pixels), 1)
     for e, v in product(range(0, E, step_e), range(0, V, step_v)):
         some = (slice(e, e + step_e), slice(v, v + step_v))
-        few = cull(rooms[some[0]], camera[some])
+        with torch.inference_mode():
+            few = cull(rooms if step_e >= E else rooms[some[0]], camera[some])
         for r in range(0, pixels, step_r):
             part = (*some, slice(r, r + step_r))
-            colour, z, row = cast(few, origins[some], directions[part], forward[some], focal[some])
+            with torch.inference_mode():  # hundreds of small operations; what they give is copied below
+                colour, z, row = cast(few, origins[some], directions[part], forward[some], focal[some])
             rgb[part], depth[part] = colour.permute(1, 2, 3, 0), z
             if shown is not None:
                 shown[part] = row

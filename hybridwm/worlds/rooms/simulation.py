@@ -33,13 +33,12 @@ class Sight:
 
     def view(self, index: int, rig: RoomsRig) -> SeenView:
         """One room's sight as a measured view, with the colours as quantised."""
-        both = self.right is not None
         return SeenView(
             self.rgb[index].float() / 255,
             rig.camera(self.w2c[index]),
             depth=self.depth[index],
-            right=self.right[index].float() / 255 if both else None,
-            baseline=rig.baseline if both else None,
+            right=None if self.right is None else self.right[index].float() / 255,
+            baseline=None if self.right is None else rig.baseline,
         )
 
 
@@ -62,8 +61,9 @@ def act(
     start, end = (-(m[..., :3, :3].mT @ m[..., :3, 3:])[..., 0] for m in (w2c, wished))
     share = free_fraction(rooms, start, end, rig.radius)
     touch = share < 0.999
-    done = action.clone()
-    done[:, :2] *= torch.where(touch, share, 1.0)[:, None]
-    moved = body.move(w2c, done)
+    done, moved = action.clone(), wished
+    if bool(touch.any()):  # else it goes as it wished
+        done[:, :2] *= torch.where(touch, share, 1.0)[:, None]
+        moved = body.move(w2c, done)
     done[:, 3] = body.pitch(moved) - body.pitch(w2c)  # less than asked for at the limit of the neck
     return moved, done, touch

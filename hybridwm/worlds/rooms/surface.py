@@ -5,7 +5,7 @@ Shapes: E rooms, V cameras each, R rays each; directions have camera z = 1, so r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Shaped
@@ -50,61 +50,59 @@ class Patch:
         def pick(a: Tensor, b: Tensor) -> Tensor:
             return torch.where(where, b, a)
 
-        def three(a: Triple, b: Triple) -> Triple:
-            return tuple(pick(p, q) for p, q in zip(a, b, strict=True))
-
+        mine, theirs = (torch.stack([p.u, p.v, *p.normal, *p.ray, *p.ahead]) for p in (self, other))
+        u, v, *rest = pick(mine, theirs).unbind(0)
         return Patch(
-            u=pick(self.u, other.u),
-            v=pick(self.v, other.v),
+            u=u,
+            v=v,
             side=pick(self.side, other.side),
             material=pick(self.material, other.material),
-            normal=three(self.normal, other.normal),
-            ray=three(self.ray, other.ray),
-            ahead=three(self.ahead, other.ahead),
+            normal=tuple(rest[:3]),
+            ray=tuple(rest[3:6]),
+            ahead=tuple(rest[6:]),
         )
 
 
-def pick(table: Shaped[Tensor, "E N K"], index: Tensor) -> list[Tensor]:
+def pick(table: Shaped[Tensor, "E N K"], index: Tensor) -> tuple[Tensor, ...]:
     """Columns of `table` at each ray's index [E, V, R]."""
     E, N, K = table.shape
-    start = torch.arange(E, device=index.device)[:, None, None] * N
-    flat = (index + start).reshape(-1)
-    return [column[flat].reshape(index.shape) for column in table.reshape(E * N, K).T.contiguous()]
+    if E > 1:
+        index = index + torch.arange(E, device=index.device)[:, None, None] * N
+    columns = table.reshape(E * N, K).T.contiguous().index_select(1, index.reshape(-1))
+    return columns.reshape(K, *index.shape).unbind(0)
 
 
 def flat_patch(rooms: RoomBatch, index: Tensor, on_room: Tensor, point: Triple, d: Triple, ez: Triple) -> Patch:
     """Faces of boxes, and of the room, which is a box seen from inside."""
-    if not rooms.boxes.shape[1]:
-        rooms = replace(rooms, boxes=on_room.new_ones(len(rooms), 1, 7, dtype=torch.float32),
-                        box_materials=index.new_zeros(len(rooms), 1))  # fmt: skip
-    bx, by, bz, hx, hy, hz, yaw = pick(rooms.boxes, index)
-    width, length, height = (x[:, None, None] / 2 for x in rooms.size.unbind(-1))
-    bx, by, yaw = (torch.where(on_room, 0.0, x) for x in (bx, by, yaw))
-    bz, hx = torch.where(on_room, height, bz), torch.where(on_room, width, hx)
-    hy, hz = torch.where(on_room, length, hy), torch.where(on_room, height, hz)
+    # the room as one more box, behind the others
+    E, N = rooms.boxes.shape[:2]
+    half = rooms.size / 2
+    flat = half.new_zeros(E, 1)
+    own = torch.cat([flat, flat, half[:, 2:], half, flat], -1)
+    bx, by, bz, hx, hy, hz, yaw = pick(torch.cat([rooms.boxes, own[:, None]], 1), torch.where(on_room, N, index))
     c, s = yaw.cos(), yaw.sin()
 
-    def local(a, b, z):
-        return c * a + s * b, c * b - s * a, z
-
-    p = local(point[0] - bx, point[1] - by, point[2] - bz)
-    q, ahead = local(*d), local(ez[0], ez[1], ez[2].expand_as(c))
-    share = [x.abs() / h for x, h in zip(p, (hx, hy, hz), strict=True)]
+    # three vectors at once, each of three components: the point, the ray, camera z; first in the box's axes
+    x = torch.stack([point[0] - bx, d[0], ez[0].expand_as(c)])
+    y = torch.stack([point[1] - by, d[1], ez[1].expand_as(c)])
+    z = torch.stack([point[2] - bz, d[2], ez[2].expand_as(c)])
+    x, y = c * x + s * y, c * y - s * x
+    share = torch.stack([x[0], y[0], z[0]]).abs() / torch.stack([hx, hy, hz])
     on_x = (share[0] >= share[1]) & (share[0] >= share[2])
     on_z = ~on_x & (share[2] >= share[1])
+    # … then along (normal axis, u, v)
+    normal_axis = torch.where(on_x, x, torch.where(on_z, z, y))
+    u, v = torch.where(on_x, y, x), torch.where(on_z, y, z)
 
-    def turn(a: Triple) -> Triple:  # object axes → (normal axis, u, v)
-        return (torch.where(on_x, a[0], torch.where(on_z, a[2], a[1])), torch.where(on_x, a[1], a[0]),
-                torch.where(on_z, a[1], a[2]))  # fmt: skip
-
-    across, u, v = turn(p)
+    across = normal_axis[0]
     face = torch.where(on_x, 0, torch.where(on_z, 4, 2)) + (across > 0).long()
     sign = torch.where(on_room, -across.sign(), across.sign())
     nx = torch.where(on_x, c, torch.where(on_z, 0.0, -s)) * sign
     ny = torch.where(on_x, s, torch.where(on_z, 0.0, c)) * sign
     normal = (nx, ny, torch.where(on_z, sign, 0.0))
-    material = torch.where(on_room, face, pick(rooms.box_materials[..., None], index)[0])
-    return Patch(u, v, torch.where(on_room, 0, face), material, normal, turn(q), turn(ahead))
+    material = torch.where(on_room, face, pick(rooms.box_materials[..., None], index)[0]) if N else face
+    ray, ahead = ((normal_axis[k], u[k], v[k]) for k in (1, 2))
+    return Patch(u[0], v[0], torch.where(on_room, 0, face), material, normal, ray, ahead)
 
 
 def tangents(normal: Triple, across: Triple, d: Triple, ez: Triple) -> tuple[Triple, Triple]:
@@ -155,9 +153,9 @@ def ball_patch(rooms: RoomBatch, index: Tensor, point: Triple, d: Triple, ez: Tr
 def trace(rooms: RoomBatch, origins: Float[Tensor, "E V 3"], directions: Float[Tensor, "E V R 3"],
           forward: Float[Tensor, "E V 3"]) -> Surface:  # fmt: skip
     """First surface along each ray. `forward` is the camera's z axis in the world."""
-    o = tuple(x[..., None] for x in axes(origins))
-    d = tuple(torch.where(x.abs() < 1e-7, 1e-7, x).contiguous() for x in axes(directions))
-    ez = tuple(x[..., None] for x in axes(forward))
+    rays = directions.movedim(-1, 0)
+    d = torch.where(rays.abs() < 1e-7, 1e-7, rays).contiguous().unbind(0)
+    o, ez = axes(origins[..., None, :]), axes(forward[..., None, :])
     depth = hit_room(rooms.size, o, d)
     on_room = torch.ones_like(depth, dtype=torch.bool)
     box = cylinder = ball = torch.zeros_like(depth, dtype=torch.long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from .materials import COLUMNS, FAR
 
+Row = Callable[[str], Tensor]
+"""A number of the material at each ray, by its name in materials.COLUMNS."""
 TABLE = 128  # the noise repeats after 128 cells
 INDEX = {name: k for k, name in enumerate(COLUMNS)}
 
@@ -26,19 +29,20 @@ def noise_table(device: torch.device) -> Float[Tensor, "N 4"]:
     return torch.stack([value, right, down, right.roll(-1, 0)], -1).reshape(-1, 4).to(device)
 
 
-def lattice(ix: Tensor, iy: Tensor) -> Tensor:
-    """Row of the noise table for whole-number cell coordinates held as floats."""
-    return (iy.int() & (TABLE - 1)) * TABLE + (ix.int() & (TABLE - 1))
+def lattice(cells: Float[Tensor, "2 *R"]) -> Int[Tensor, "*R"]:
+    """Row of the noise table for whole-number cell coordinates (x, y) held as floats."""
+    x, y = (cells.int() & (TABLE - 1)).unbind(0)
+    return y * TABLE + x
 
 
-def value_noise(x: Tensor, y: Tensor, seed_x: Tensor, seed_y: Tensor) -> Tensor:
-    """Smooth noise in -1…1 with lattice spacing 1."""
-    fx, fy = x.floor(), y.floor()
-    corner = noise_table(x.device)[lattice(fx + seed_x, fy + seed_y)]
-    fx, fy = x - fx, y - fy
-    fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
-    top = torch.lerp(corner[..., 0], corner[..., 1], fx)
-    return torch.lerp(top, torch.lerp(corner[..., 2], corner[..., 3], fx), fy) * 2 - 1
+def value_noise(at: Float[Tensor, "2 *R"], seed: Float[Tensor, "2 *R"]) -> Float[Tensor, "*R"]:
+    """Smooth noise in -1…1 with lattice spacing 1 at (x, y)."""
+    whole = at.floor()
+    corner = noise_table(at.device)[lattice(whole + seed)]
+    part = at - whole
+    x, y = (part * part * (3 - 2 * part)).unbind(0)
+    low, high, low_down, high_down = corner.unbind(-1)
+    return torch.lerp(torch.lerp(low, high, x), torch.lerp(low_down, high_down, x), y) * 2 - 1
 
 
 def edge(x: Tensor, footprint: Tensor) -> Tensor:
@@ -54,30 +58,31 @@ def line(distance: Tensor, width: Tensor, period: Tensor, footprint: Tensor) -> 
     return (torch.minimum(high, half) - torch.maximum(low, -half)).clamp(min=0) / foot
 
 
-def cells(m, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor) -> tuple[Tensor, Tensor]:
+def cells(
+    m: Row, u: Tensor, v: Tensor, fu: Tensor, fv: Tensor, seed_x: Tensor, seed_y: Tensor
+) -> tuple[Tensor, Tensor]:
     """Box-filtered per-cell tone in -1…1 and the share of grout."""
-    w, h = m("cell_w"), m("cell_h")
+    w, h, shift, parity = m("cell_w"), m("cell_h"), m("row_shift"), m("parity")
     y = v / h - torch.where(h < FAR, 0.5, 0.0)  # a cell of no visible edge is centred, others start at 0
     row = y.floor()
     y = y - row
-    blend = edge(y - 0.5, fv / h)
-    x = u / w - torch.where(w < FAR, 0.5, 0.0) + row * m("row_shift")
-    tones, gaps = [], []
-    for k in (0, 1):  # the two rows that a pixel can touch
-        if k:
-            x = x + m("row_shift")
-        column = x.floor()
-        fx = x - column
-        pair = noise_table(u.device)[lattice(column + seed_x, row + (k + seed_y))]
-        odd = ((column + row + k).int() & 1).to(u.dtype)
-        left = torch.lerp(pair[..., 0], odd, m("parity"))
-        right = torch.lerp(pair[..., 1], 1 - odd, m("parity"))
-        tones.append(torch.lerp(left, right, edge(fx - 0.5, fu / w)))
-        gaps.append((fx - 0.5) * w)
-    tone = torch.lerp(tones[0], tones[1], blend) * 2 - 1
+    fv_h, fu_w = fv / h, fu / w
+    x = u / w - torch.where(w < FAR, 0.5, 0.0) + row * shift
+    both = torch.stack([x, x + shift])  # the two rows that a pixel can touch
+    column = both.floor()
+    fx = both - column - 0.5
+    at = torch.stack([column + seed_x, torch.stack([row + seed_y, row + (1 + seed_y)])])
+    near, far = noise_table(u.device)[lattice(at)][..., :2].unbind(-1)
+    count = column + row
+    count[1] += 1
+    odd = (count.int() & 1).to(u.dtype)
+    left, right = torch.lerp(near, odd, parity), torch.lerp(far, 1 - odd, parity)
+    tones = torch.lerp(left, right, edge(fx, fu_w))
+    tone = torch.lerp(tones[0], tones[1], edge(y - 0.5, fv_h)) * 2 - 1
+    gaps = fx * w
     gap = torch.where(y < 0.5, gaps[0], gaps[1])
     upright, lying = line(gap, m("grout"), w, fu), line((y - 0.5) * h, m("grout"), h, fv)
-    fade = torch.exp(-0.25 * ((fu / w) ** 2 + (fv / h) ** 2))
+    fade = torch.exp(-0.25 * (fu_w**2 + fv_h**2))
     return tone * fade, upright + lying - upright * lying
 
 
@@ -96,36 +101,40 @@ def texture(
     the faces of one object different cells.
     """
     rows = table[:, material]
+    single = rows.unbind(0)
 
     def m(name: str) -> Tensor:
-        return rows[INDEX[name]]
+        return single[INDEX[name]]
+
+    def rgb(name: str) -> Tensor:
+        return rows[INDEX[f"{name}_r"] : INDEX[f"{name}_r"] + 3]
 
     seed_x, seed_y = m("seed_x") + 29 * side, m("seed_y") + 17 * side
     tone, grout = cells(m, u, v, fu, fv, seed_x, seed_y)
 
-    grain = m("grain")
-    x, y, fx, fy = u / grain * m("stretch"), v / grain, fu / grain * m("stretch"), fv / grain
+    # three octaves of noise at once, each (x, y)
+    grain, stretch = m("grain"), m("stretch")
+    octave = torch.stack([u / grain * stretch, v / grain])
+    fx, fy = fu / grain * stretch, fv / grain
     spread = fx * fx + fy * fy
-    coarse = value_noise(x, y, seed_x + 50, seed_y) * torch.exp(-0.35 * spread)
-    fine = value_noise(x * 2.13, y * 2.13, seed_x, seed_y + 50) * torch.exp(-1.6 * spread)
-    finest = value_noise(x * 5.3, y * 5.3, seed_x + 50, seed_y + 50) * torch.exp(-9.8 * spread)
+    far_x, far_y = seed_x + 50, seed_y + 50
+    seeds = torch.stack([torch.stack([far_x, seed_x, far_x]), torch.stack([seed_y, far_y, far_y])])
+    fades = torch.stack([-0.35 * spread, -1.6 * spread, -9.8 * spread]).exp()
+    noise = value_noise(torch.stack([octave, octave * 2.13, octave * 5.3], 1), seeds) * fades
+    coarse, fine, finest = noise.unbind(0)
 
     mix = m("cell_mix") * tone + m("grain_mix") * (coarse + 0.5 * fine)
     low, high = (-mix).clamp(0, 1), mix.clamp(0, 1)
     light = 1 + m("grain_light") * (0.25 * coarse + 0.45 * fine + 0.3 * finest)
 
-    pu, pv = m("period_u"), m("period_v")
+    pu, pv, width = m("period_u"), m("period_v"), m("shape_width")
     du, dv = (u - pu * (u / pu).round()).abs(), (v - pv * (v / pv).round()).abs()
     reach = torch.where(m("diamond") > 0.5, (du + dv) * 0.78, torch.sqrt(du * du + dv * dv + 1e-12))
     foot = torch.maximum(fu, fv)
-    width = m("shape_width")
-    thin = torch.minimum(torch.ones_like(foot), width / foot)  # a ring thinner than a pixel only tints it
+    thin = (width / foot).clamp(max=1)  # a ring thinner than a pixel only tints it
     shape = edge(width - (reach - m("shape_radius")).abs(), foot) * (width > 0) * thin
     shape = shape * torch.exp(-0.5 * (foot / pu) ** 2)
 
-    out = []
-    for k in "rgb":
-        colour = m(f"a_{k}") * low + m(f"b_{k}") * (1 - low - high) + m(f"c_{k}") * high
-        colour = torch.lerp(colour, m(f"shape_{k}"), shape)
-        out.append(torch.lerp(colour, m(f"grout_{k}"), grout) * light)
-    return torch.stack(out).clamp(0, 1)
+    colour = rgb("a") * low + rgb("b") * (1 - low - high) + rgb("c") * high
+    colour = torch.lerp(colour, rgb("shape"), shape)
+    return (torch.lerp(colour, rgb("grout"), grout) * light).clamp(0, 1)
