@@ -145,7 +145,7 @@ class WorldModel:
 
         action: a name, or a vector in the order of body.names (a walker's: forward m, right m, yaw rad, pitch rad).
         camera: the commanded camera, where it is known (a planned walk); otherwise the body moves, and stops before
-        what it measured ahead.
+        what it measured ahead: the core is then told how far it came, as it was in training.
         Raises ValueError for an action outside the space.
         """
         return self.step_all([state], [action], None if camera is None else [camera])[0]
@@ -159,11 +159,12 @@ class WorldModel:
         Equal to single steps but for rounding. Frame.seconds: each one's share of the time of all.
         """
         read = [self.body.read(action) for action in actions]
-        told = [self._told(action) for action in read]
         clock = _Clock()
         commanded = cameras is not None
         if cameras is None:
+            read = [self._carried(state, action) for state, action in zip(states, read, strict=True)]
             cameras = [self._moved(state, action) for state, action in zip(states, read, strict=True)]
+        told = [self._told(action) for action in read]
         every = list(zip(states, cameras, strict=True))
         recalled = [self.memory.recall(state.memory, camera, state.baseline) for state, camera in every]
         clock.lap("render")
@@ -208,9 +209,14 @@ class WorldModel:
             return action_between(self.body, views[max(0, i - 1)].camera.w2c, views[i].camera.w2c)
         return torch.zeros(self.core.config.action_dim)
 
+    def _carried(self, state: WorldState, action: Float[Tensor, "a"]) -> Float[Tensor, "a"]:
+        """As far as wall and neck let a walker, which is what its training tells; of another body as asked for."""
+        if not isinstance(self.body, Walker):
+            return action
+        return self.body.carried(state.camera.w2c, action, _free(state))
+
     def _moved(self, state: WorldState, action: Float[Tensor, "a"]) -> Camera:
-        clearance = None if state.clearance is None else torch.tensor(state.clearance)
-        return replace(state.camera, w2c=self.body.move(state.camera.w2c, action, clearance))
+        return replace(state.camera, w2c=self.body.move(state.camera.w2c, action, _free(state)))
 
     def _seen(self, video: Float[Tensor, "C H W"], camera: Camera, baseline: float | None) -> View:
         """An imagined frame as a view."""
@@ -370,6 +376,10 @@ def load(
         guidance=guidance,
         context_noise=context_noise,
     )
+
+
+def _free(state: WorldState) -> Float[Tensor, ""] | None:
+    return None if state.clearance is None else torch.tensor(state.clearance)
 
 
 class _Clock:

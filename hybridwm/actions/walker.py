@@ -124,6 +124,22 @@ class Walker:
         moved[..., 3, 3] = 1
         return moved
 
+    def carried(
+        self, w2c: Float[Tensor, "*B 4 4"], action: Float[Tensor, "*B 4"], clearance: Float[Tensor, "*B"] | None = None
+    ) -> Float[Tensor, "*B 4"]:
+        """The action as `move` carries it out: forward as far as it is free, the gaze as far as the neck goes.
+
+        What nothing stops is the action itself, bit for bit.
+        """
+        wished, now = action.to(w2c), self.pitch(w2c)
+        forward, pitch = wished[..., 0], wished[..., 3]
+        if clearance is not None:
+            forward = torch.minimum(forward, (clearance.to(w2c) - self.radius).clamp(min=0))
+        limit = now.abs().clamp(min=self.pitch_limit)
+        held = (now + pitch).clamp(-limit, limit)
+        pitch = torch.where(held == now + pitch, pitch, held - now)
+        return torch.stack([forward, wished[..., 1], wished[..., 2], pitch], -1).to(action)
+
     def stand(
         self,
         position: Float[Tensor, "*B 3"],

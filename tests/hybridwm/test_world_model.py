@@ -187,6 +187,23 @@ def test_the_walker_stops_before_what_it_measured(beginning):
     assert moved == pytest.approx(0.1, abs=1e-3), "half a metre free, less the radius of 0.4"
 
 
+def test_the_core_is_told_how_far_the_walker_came(beginning):
+    """As its training data tell: who is stopped by a wall stays, whatever was asked for."""
+    views, actions, _ = beginning
+    model = world()
+    state = replace(model.start(views, actions, seed=1), clearance=model.body.radius)
+    stay, forward, left = (model.step(state, name)[1] for name in ("stay", "forward", "left"))
+    assert torch.equal(forward.camera.w2c, stay.camera.w2c) and torch.equal(forward.image, stay.image)
+    assert not torch.equal(left.image, stay.image)
+    free = replace(state, clearance=9.0)
+    asked = model.step(free, "forward")[1]
+    told = model.step(free, "forward", camera=asked.camera)[1]
+    assert torch.equal(asked.image, told.image), "nothing stopped it"
+    # a commanded camera was planned with its action: both are taken as they are
+    goes, stays = (model.step(state, name, camera=stay.camera)[1] for name in ("forward", "stay"))
+    assert not torch.equal(goes.image, stays.image) and torch.equal(stays.image, stay.image)
+
+
 @pytest.mark.parametrize("bad", ["jump", 99, [0.0, 0.0], [float("nan"), 0, 0, 0], [9.0, 0, 0, 0]])
 def test_actions_outside_the_space_are_refused(beginning, bad):
     views, actions, _ = beginning

@@ -124,3 +124,19 @@ def test_bad_actions_are_refused():
         BODY.move(start(), torch.zeros(3))
     with pytest.raises(ValueError, match="finite"):
         BODY.move(start(), torch.tensor([float("nan"), 0, 0, 0]))
+
+
+@pytest.mark.parametrize("pitch", [0.0, math.radians(50)])
+@pytest.mark.parametrize("clearance", [None, 0.5, 3.0])
+def test_what_is_carried_out_moves_as_what_was_asked_for(clearance, pitch):
+    free = None if clearance is None else torch.full((len(ACTIONS),), clearance)
+    w2c, asked = start(pitch=pitch).expand(len(ACTIONS), 4, 4), action_vectors()
+    done = BODY.carried(w2c, asked, free)
+    assert torch.allclose(BODY.move(w2c, done), BODY.move(w2c, asked, free), atol=1e-6)
+    stopped = {name for name, a, b in zip(ACTIONS, asked, done, strict=True) if not torch.equal(a, b)}
+    walls, neck = {"forward"} if clearance == 0.5 else set(), {"look_up"} if pitch else set()
+    assert stopped == walls | neck, "all else is as it was asked for, bit for bit"
+    if walls:
+        assert float(done[0, 0]) == pytest.approx(0.5 - BODY.radius)
+    if neck:
+        assert float(done[list(ACTIONS).index("look_up"), 3]) == pytest.approx(math.radians(10), abs=1e-5)
