@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -30,7 +31,15 @@ def import_mujoco() -> Any:
             f"{os.environ.get('MUJOCO_GL', '')}; install it (Debian: libegl1 libgl1-mesa-dri, or libosmesa6) or unset "
             "MUJOCO_GL"
         ) from error
+    if mujoco.get_mju_user_warning() is None:  # else it appends to MUJOCO_LOG.TXT in whatever folder this runs in
+        mujoco.set_mju_user_warning(_warn)
     return mujoco
+
+
+def _warn(message: str | bytes) -> None:
+    """What MuJoCo warns of, as Python does."""
+    told = message.decode(errors="replace") if isinstance(message, bytes) else message
+    warnings.warn(f"mujoco: {told}", RuntimeWarning, stacklevel=2)
 
 
 def gl_context() -> Any:
