@@ -7,7 +7,7 @@ import pytest
 
 from hybridwm.cli import SUBJECTS
 from hybridwm.configuration import dump_yaml, find_config, from_mapping, load_yaml, to_mapping
-from hybridwm.training.config import TrainConfig
+from hybridwm.training.config import RecallConfig, TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +117,8 @@ DIFFERS = {
     "flow-only": {"shortcut": 0.0},
     "100": {"steps": 100, "validate_every": 100},
     "900": {"steps": 900, "validate_every": 900},
+    "video": {"recall": to_mapping(RecallConfig(drop=1.0))},
+    "grounded": {"recall": to_mapping(RecallConfig(drop=0.0))},
 }
 
 
