@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recon.view import View
@@ -31,17 +31,19 @@ class Episode:
     """A route as one room shows it: the observed views, what is to be imagined, and the truth.
 
     truth [T, H, W, 3] and depth [T, H, W] belong to `cameras`, the commanded ones; `oracle(camera)` is the
-    true depth from any camera, for the arms that may read it.
+    true depth from any camera, for the arms that may read it. moving: true pixels that no motion of the camera
+    explains, where a world tells them.
     """
 
     seed: int
     views: tuple[View, ...]
-    start_actions: Float[Tensor, "V_minus_1 4"]
-    actions: Float[Tensor, "T 4"]
+    start_actions: Float[Tensor, "V_minus_1 a"]
+    actions: Float[Tensor, "T a"]
     cameras: tuple[Camera, ...]
     truth: Float[Tensor, "T H W 3"]
     depth: Float[Tensor, "T H W"]
     oracle: Callable[[Camera], Float[Tensor, "H W"]]
+    moving: Bool[Tensor, "T H W"] | None = None
 
     def first(self, steps: int) -> Episode:
         """The same beginning with the first `steps` imagined frames only."""
@@ -52,10 +54,12 @@ class Episode:
             cameras=self.cameras[cut],
             truth=self.truth[cut],
             depth=self.depth[cut],
+            moving=None if self.moving is None else self.moving[cut],
         )
 
     def window(self, first: int, views: int, steps: int) -> Episode:
-        """The same walk begun `first` frames later: `views` observed ones, then `steps` to imagine."""
+        """The same walk begun `first` frames later: `views` observed ones, then `steps` to imagine; what moves is not
+        told of it."""
         images = torch.cat([torch.stack([view.image for view in self.views]), self.truth])
         cameras = [*(view.camera for view in self.views), *self.cameras]
         actions = torch.cat([self.start_actions, self.actions])

@@ -53,10 +53,17 @@ def alignment_of(episodes: Iterable[Episode]) -> Alignment:
             break
     by = "cameras" if chosen and all(episode.w2c is not None for episode in chosen) else "images"
     motions = [camera_motion(e.w2c) if by == "cameras" and e.w2c is not None else image_motion(e.rgb) for e in chosen]
+    return alignment_of_motions([episode.actions for episode in chosen], motions, by)
+
+
+def alignment_of_motions(
+    actions: Sequence[Float[Tensor, "_ a"]], motions: Sequence[Float[Tensor, "_ D"]], by: str
+) -> Alignment:
+    """The same of motion that was measured before: motions[k][i] is said to come of actions[k][i]."""
     steps = sum(len(motion) - 2 * LAGS for motion in motions)
     if steps < LEAST_STEPS:
         return Alignment(None, {}, by, max(0, steps))
-    shares = {lag: _shares([e.actions for e in chosen], motions, lag) for lag in range(-LAGS, LAGS + 1)}
+    shares = {lag: _shares(actions, motions, lag) for lag in range(-LAGS, LAGS + 1)}
     best = max(shares, key=lambda lag: float(shares[lag].max()))
     component = int(shares[best].argmax())
     found = {lag: float(share[component]) for lag, share in shares.items()}

@@ -153,9 +153,24 @@ class ArmEnv(gymnasium.Env):
 
     def moving(self) -> np.ndarray:
         """bool [H, W]: pixels of the left eye that show the robot or an object, which no camera motion explains."""
+        return self._shows(self.simulation.model.geom_bodyid > 0)
+
+    def put(self, joints: np.ndarray, opening: float) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Observation and info with the robot there at once (ArmSimulation.put): another table from the same camera."""
+        self.simulation.put(joints, opening)
+        still = np.zeros(len(ACTIONS[self.actions]), np.float32)
+        still[-1] = self.simulation.grip
+        return self._report(still)
+
+    def robot(self) -> np.ndarray:
+        """bool [H, W]: pixels of the left eye that show the robot itself."""
+        model = self.simulation.model
+        things = [model.body(f"thing{i}").id for i in range(len(self.simulation.table.things))]
+        return self._shows((model.geom_bodyid > 0) & ~np.isin(model.geom_bodyid, things))
+
+    def _shows(self, geoms: np.ndarray) -> np.ndarray:
         shown = self._eyes.geoms(self.simulation.model.camera(EYES[self.view_name][0]).id)
-        moves = np.append(self.simulation.model.geom_bodyid > 0, False)
-        return moves[shown]
+        return np.append(geoms, False)[shown]
 
     def render(self):
         """The left eye, uint8 [H, W, 3]; None without a render mode."""

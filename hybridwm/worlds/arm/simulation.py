@@ -68,6 +68,16 @@ class ArmSimulation:
         self.target = np.clip(self.target + delta, *JOINT_RANGE.T)
         self._advance(self.target, grip)
 
+    def put(self, joints: Float[ndarray, "6"], opening: float) -> None:
+        """The robot there at once, at rest, with nothing else moved: radians, and metres between the fingers."""
+        data = self.data
+        data.qpos[:8] = data.ctrl[:8] = [*joints, opening / 2, opening / 2]
+        data.qvel[:8] = 0
+        self._mj.mj_forward(self.model, data)
+        place, axes = self.tip_place, data.site("tip").xmat.reshape(3, 3)
+        self.target = np.asarray(joints, float).copy()
+        self.tip = np.array([*place, math.atan2(axes[0, 1], axes[1, 1])])
+
     @property
     def joints(self) -> Float[ndarray, "6"]:
         return self.data.qpos[:6].copy()
