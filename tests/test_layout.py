@@ -20,6 +20,8 @@ DOORS = {
     "cv2": {
         "hybridwm/bench/recon_stereo.py",
         "hybridwm/bench/recon_stereo_pairs.py",
+        "hybridwm/study/camera_following.py",
+        "hybridwm/study/optical_motion.py",
         "recon/features.py",
         "recon/matching_cost.py",
         "recon/readers/lens.py",
@@ -64,6 +66,7 @@ DOORS = {
     "pyarrow": {"hybridwm/worlds/lerobot/", "hybridwm/study/grid/"},
     "pycolmap": {"recon/colmap_process.py"},
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
+    "ray": {"hybridwm/worlds/cluster.py"},
     "scipy": set(),
     "transformers": {"recon/monocular.py"},
     "trimesh": {"hybridwm/worlds/rooms/mesh.py", "recon/collision.py", "recon/surface.py"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,6 +39,9 @@ class Options:
     """png and video keep every bit; lossy-video is small, for pictures of 256 pixels and more."""
     workers: int = 1
     """Processes that play, of one thread each; as many as there are cores is fastest."""
+    ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
+    """Plays on the machines of a Ray cluster: auto (the one this machine is in), HOST:PORT, ray://HOST:PORT, or local
+    (--workers processes here); needs hybridwm[cluster] on each. The episodes are the same, and come here."""
     batch: int = 1
     """Rooms that are ray cast at once, which helps on a GPU; the episodes do not depend on it."""
     shard: str = "0/1"
@@ -78,14 +82,17 @@ def run(options: Options) -> None:
     from tqdm import tqdm
 
     from ..run_folder import RunFolder
+    from ..worlds.cluster import episodes_by_ray, import_ray
     from ..worlds.collection import check_world
     from ..worlds.lerobot import DatasetWriter
     from ..worlds.workers import Job, encoded_episodes
 
     check_world(options.world)
+    if options.ray:
+        import_ray()
     device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":  # other machines' GPUs are not known here
+        device = "cuda" if torch.cuda.is_available() and not options.ray else "cpu"
     shard, shards = options.numbered_shard()
     folder = options.out / f"shard-{shard}-of-{shards}" if shards > 1 else options.out
     seeds = range(options.seed + shard, options.seed + options.episodes, shards)
@@ -99,7 +106,8 @@ def run(options: Options) -> None:
         missing = seeds[there:]
         begun, frames_there = time.perf_counter(), writer.frames
         with tqdm(total=len(seeds), initial=min(there, len(seeds)), unit="episode", mininterval=TOLD_EVERY) as bar:
-            made = encoded_episodes(job, missing, workers=options.workers, batch=options.batch)
+            spread = partial(episodes_by_ray, address=options.ray) if options.ray else encoded_episodes
+            made = spread(job, missing, workers=options.workers, batch=options.batch)
             for seed, episode in zip(missing, made, strict=True):
                 index = writer.add(episode)
                 seconds = time.perf_counter() - begun

@@ -105,14 +105,18 @@ def _serve(job: Job, channel: Connection) -> None:
     try:
         while True:
             at, seeds = channel.recv()
-            try:
-                answer = (at, _made(job, seeds), None)
-            except Exception as error:
-                error.add_note("".join(traceback.format_exception(error)))
-                answer = (at, [], _portable(error))
-            channel.send(answer)
+            channel.send((at, *answer(job, seeds)))
     except (EOFError, OSError, KeyboardInterrupt):
         return
+
+
+def answer(job: Job, seeds: Sequence[int]) -> tuple[list[Encoded], Exception | None]:
+    """What is made of the seeds, or what was raised instead, such that it can cross to another process."""
+    try:
+        return _made(job, seeds), None
+    except Exception as error:
+        error.add_note("".join(traceback.format_exception(error)))
+        return [], _portable(error)
 
 
 def _portable(error: Exception) -> Exception:
