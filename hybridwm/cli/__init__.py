@@ -22,6 +22,7 @@ COMMANDS = {
     "convert": "turn recorded folders, or any LeRobot dataset, into a dataset of one size",
     "train": "train a world model from a YAML file",
     "train-depth": "train a network that depth is measured with, from a YAML file",
+    "train-latent-actions": "train one space of actions for keys, velocities and words, from a YAML file",
     "rollout": "imagine a walk from typed actions; write video and scene",
     "reconstruct": "turn a stereo pair or a recorded sequence into a splat scene",
     "render": "film a splat scene along a camera path",
