@@ -69,8 +69,8 @@ def find(figures: Sequence[Figure], name: str) -> Figure | None:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """With its sign, and a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """With its sign, and a true minus; +0.00 for what rounds to 0 from below."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def shown(figure: Figure) -> str:

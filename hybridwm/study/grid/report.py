@@ -18,8 +18,8 @@ from .report_tables import (
     trajectories_section,
 )
 from .tasks import EVERYWHERE, MEASURES
-from .verdict import NOT_RANKED
-from .words import bounds, cautions, leading, sentence, size, source_name
+from .verdict import ABOVE, NEEDED, NOT_RANKED
+from .words import bounds, cautions, grounds, leading, size, source_name
 
 QUESTION = "Does 3D grounding help a video world model to remember, and does it need depth for it?"
 METHOD = """
@@ -35,8 +35,8 @@ are a family of their own. A corrected interval is at its comparison's Holm leve
 corrected p is below .05.</p>
 <p><strong>Verdict</strong>: <em>needed</em>, if the corrected intervals are wholly above 0 against every memory without
 depth and every placebo in the same memory: to beat all is to beat the best. <em>Helps</em>: above video only, but one
-of the others was not shown to be beaten. <em>Hurts</em>: wholly below video only. Else <em>no effect seen</em>. The share
-of the way to true depth has Fieller's interval, and is given only where true depth is above video only.</p>
+of the others was not shown to be beaten. <em>Hurts</em>: wholly below video only. Else <em>no effect seen</em>. The
+share of the way to true depth has Fieller's interval, and is given only where true depth is above video only.</p>
 <p><strong>Flags</strong>: optical flow below .9 or above 1.1 of the truth's, or more than half of the frames copied
 from stored ones. What is flagged is <em>not ranked</em>; below .5, or copied, its numbers are given no word at all.</p>
 """
@@ -75,7 +75,7 @@ def render_study(summary: Mapping[str, Any], folder: Path) -> str:
 def _top(page: Page) -> str:
     summary, first = page.summary, leading(page.summary["verdicts"])
     said, _, rest = summary["answer"].partition(". ")
-    parts = [f"<h1>{QUESTION}</h1>", f'<p class="answer">{escape(said.rstrip("."))}. <b>{escape(rest)}</b></p>']
+    parts = [f"<h1>{QUESTION}</h1>", f'<p class="answer">{escape(said.rstrip("."))}. <b>{escape(_upper(rest))}</b></p>']
     parts += [f'<p class="warn">{escape(caution)}</p>' for caution in cautions(summary)]
     rows = []
     for verdict in first:
@@ -85,7 +85,7 @@ def _top(page: Page) -> str:
         rows.append(
             f"<tr><td><strong>{escape(source_name(verdict))}</strong></td><td>{page.word(verdict)}</td>"
             f'<td class="n"><span class="big">{page.link(gain, big)}</span>{interval}</td>'
-            f'<td class="says">{escape(sentence(verdict))}</td></tr>'
+            f'<td class="says">{escape(_upper(grounds(verdict)))}</td></tr>'
         )
     if rows:
         head = '<th>depth from</th><th>verdict</th><th class="n">over video only</th><th>what it rests on</th>'
@@ -98,6 +98,10 @@ def _top(page: Page) -> str:
     return "".join(parts)
 
 
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _metric_line(page: Page) -> str:
     """Whether depth matters for tasks in metres and degrees, which it may where it does not for pictures."""
     metric = [
@@ -105,11 +109,15 @@ def _metric_line(page: Page) -> str:
         for v in page.summary["verdicts"]
         if v["trajectory"] == EVERYWHERE and MEASURES[v["measure"]].kind == "metric" and not v["swept"]
     ]
-    needed = sorted({source_name(v) for v in metric if v["word"] == "needed"})
     if not metric:
         return ""
-    found = f"needed for one of them or more: {', '.join(needed)}" if needed else "depth was not shown to be needed"
-    return f'Metric tasks (<a href="#tasks">below</a>): {escape(found)}. '
+    told = []
+    for word in (NEEDED, ABOVE):
+        names = list(dict.fromkeys(source_name(v) for v in metric if v["word"] == word))
+        if names:
+            told.append(f"{word} on one of them or more: {', '.join(names)}")
+    found = "; ".join(told) or "depth was not shown to be needed"
+    return f'Tasks in metres and degrees (<a href="#tasks">below</a>): {escape(found)}. '
 
 
 def _power(page: Page) -> str:

@@ -178,6 +178,8 @@ def _over_video(page: Page, measure: str, trajectory: str) -> list[Line]:
     lines = []
     for verdict in page.summary["verdicts"]:
         if (verdict["measure"], verdict["trajectory"]) == (measure, trajectory) and verdict["gain"]:
+            if verdict["swept"]:
+                continue  # depth quality has a figure of its own
             label = source_name(verdict)
             lines.append(_line(label, verdict["gain"], page.colour(verdict["arm"]), bool(verdict["flags"])))
     others = [

@@ -139,13 +139,20 @@ def _grid(
     page: Page, found: Sequence[Mapping[str, Any]], key: str, columns: Sequence[str], titles: Sequence[str]
 ) -> str:
     """Sources down, trajectories or measures across."""
-    rows = []
-    for name in dict.fromkeys(v["arm"] for v in found):
-        own = {v[key]: v for v in found if v["arm"] == name}
-        cells = "".join(_cell(page, own.get(column)) for column in columns)
-        rows.append(f"<tr><td><strong>{escape(source_name(next(iter(own.values()))))}</strong></td>{cells}</tr>")
+    worse = {v["arm"] for v in found if v["swept"]}
+    names = sorted(dict.fromkeys(v["arm"] for v in found), key=lambda name: name in worse)
+    rows = [_source(page, [v for v in found if v["arm"] == name], key, columns) for name in names]
+    if 0 < len(worse) < len(names):
+        head = f'<tr class="group"><td colspan="{len(columns) + 1}">true depth, made worse</td></tr>'
+        rows.insert(len(names) - len(worse), head)
     head = "<th>depth from</th>" + "".join(f"<th>{escape(title)}</th>" for title in titles)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _source(page: Page, found: Sequence[Mapping[str, Any]], key: str, columns: Sequence[str]) -> str:
+    own = {v[key]: v for v in found}
+    cells = "".join(_cell(page, own.get(column)) for column in columns)
+    return f"<tr><td><strong>{escape(source_name(found[0]))}</strong></td>{cells}</tr>"
 
 
 def _cell(page: Page, verdict: Mapping[str, Any] | None) -> str:

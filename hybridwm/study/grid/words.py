@@ -10,6 +10,12 @@ from ..headline import signed
 from .tasks import EVERYWHERE, MEASURES, PRIMARY
 from .verdict import ABOVE, HELPS, HURTS, NEEDED, NO_EFFECT, NOT_ABOVE, NOT_MEASURED, NOT_RANKED
 
+WORSE = {
+    "noisy": "{percent:g} % off",
+    "scaled": "× {number:g}",
+    "holes": "with {percent:g} % holes",
+    "late": "{number:g} steps late",
+}
 NAMES = {"truth": "true depth", "rgbd": "RGB-D"}
 FEW = 12  # scenes, below which the page says that they are few
 
@@ -17,9 +23,9 @@ FEW = 12  # scenes, below which the page says that they are few
 def source_name(verdict: Mapping[str, Any]) -> str:
     """The depth source as it is said in a sentence, with its memory where that is no splat scene."""
     depth = str(verdict["depth"])
-    found = re.fullmatch(r"(noisy|scaled)\(([\d.]+)\)", depth)
-    if found is not None:
-        name = f"true depth {100 * float(found[2]):g} % off" if found[1] == "noisy" else f"true depth × {found[2]}"
+    found = re.fullmatch(r"(\w+)\(([\d.]+)\)", depth)
+    if found is not None and found[1] in WORSE:
+        name = "true depth " + WORSE[found[1]].format(number=float(found[2]), percent=100 * float(found[2]))
     else:
         name = NAMES.get(depth, depth.split("(")[0] if "/" in depth else depth)
     if verdict["memory"] != "splat":
@@ -30,8 +36,8 @@ def source_name(verdict: Mapping[str, Any]) -> str:
 def answer(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """One line on the question of the study, from the verdicts on what was seen before, over all trajectories."""
     first = leading(verdicts)
-    if not first:
-        return "Not measured: the study has no arm with depth beside video only."
+    if not any(v["gain"] for v in first):
+        return "Not measured: the study has no arm with depth beside one of video only (memory: recent)."
     real = [v for v in first if v["depth"] != "truth"]
     said = {word: [v for v in first if v["word"] == word] for word in (NEEDED, HELPS, NO_EFFECT, HURTS, NOT_RANKED)}
     if any(v["word"] == NEEDED for v in real):
@@ -57,16 +63,22 @@ def leading(verdicts: Sequence[Mapping[str, Any]], measure: str = PRIMARY[0]) ->
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:
-    """What the verdict says beside its word: size, interval, n, rivals, share of the gap, flags."""
-    gain, measure = verdict["gain"], MEASURES[verdict["measure"]]
-    parts = []
-    if gain is not None:
-        parts.append(f"{size(gain, measure.unit)} over {gain['against']} ({bounds(gain)}; {gain['n']} scenes)")
-    parts += [part for part in (_rivals(verdict, measure.unit), _share(verdict)) if part]
+    """Size, interval and n, and then the grounds of the verdict."""
+    gain, unit = verdict["gain"], MEASURES[verdict["measure"]].unit
+    if gain is None:
+        return grounds(verdict)
+    told = f"{size(gain, unit)} over {gain['against']} ({bounds(gain)}; {gain['n']} scenes)"
+    return f"{told}; {grounds(verdict)}".removesuffix("; ")
+
+
+def grounds(verdict: Mapping[str, Any]) -> str:
+    """What the verdict rests on: rivals, what size is excluded, share of the gap, flags."""
+    unit = MEASURES[verdict["measure"]].unit
+    parts = [part for part in (_rivals(verdict, unit), _excluded(verdict, unit), _share(verdict)) if part]
     if verdict["word"] == NOT_RANKED:
         alone = f"by its numbers alone: {verdict['numbers']}" if verdict["numbers"] else "its numbers mean nothing"
         parts.append(f"flagged: it {'; it '.join(verdict['flags'])} ({alone})")
-    return "; ".join(parts) + "."
+    return "; ".join(parts) + ("." if parts else "")
 
 
 def size(comparison: Mapping[str, Any], unit: str) -> str:
@@ -116,7 +128,7 @@ def _listed(verdicts: Sequence[Mapping[str, Any]]) -> str:
     for v in verdicts:
         unit = MEASURES[v["measure"]].unit
         made.append(f"{source_name(v)} {size(v['gain'], unit)}" if v["gain"] else source_name(v))
-    return ", ".join(made)
+    return ", ".join(made) + (" over video only" if made else "")
 
 
 def _rivals(verdict: Mapping[str, Any], unit: str) -> str:
@@ -129,6 +141,13 @@ def _rivals(verdict: Mapping[str, Any], unit: str) -> str:
     if word == HELPS:
         return "it beats every memory without depth; there is no placebo in this memory"
     return ""
+
+
+def _excluded(verdict: Mapping[str, Any], unit: str) -> str:
+    gain = verdict["gain"]
+    if verdict["numbers"] != NO_EFFECT or gain is None or gain["low_holm"] is None:
+        return ""
+    return f"gains above {signed(gain['high_holm'])} {unit} and losses below {signed(gain['low_holm'])} are excluded"
 
 
 def _share(verdict: Mapping[str, Any]) -> str:
