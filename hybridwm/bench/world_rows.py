@@ -32,6 +32,7 @@ SCENES = 48
 def measure(setup: WorldSetup, scenes: dict[str, int], folder: RunFolder | None = None) -> list[Figure]:
     """The figures of so many seeds of each kind (walk, stare, return); a kind with none is left out."""
     units = [pool.Unit(kind, i, KINDS[kind]) for kind, count in scenes.items() for i in range(count)]
+    units.sort(key=lambda unit: unit.index)  # of a run that is cut short, as many of each kind
     records: dict[str, list[Record]] = {kind: [] for kind in KINDS}
     told = {"world": setup.world, "weights": setup.weights}
     for line in [] if folder is None else done(folder):
