@@ -68,7 +68,7 @@ DOORS = {
     "pytorch3d": {"render/rasterize_pytorch3d.py"},
     "ray": {"hybridwm/worlds/cluster.py"},
     "scipy": set(),
-    "transformers": {"recon/monocular.py"},
+    "transformers": {"hybridwm/actions/latent/sentences.py", "recon/monocular.py"},
     "trimesh": {"hybridwm/worlds/rooms/mesh.py", "recon/collision.py", "recon/surface.py"},
     "vizdoom": {"hybridwm/worlds/doom/"},
     "yaml": {"hybridwm/configuration.py", "recon/readers/camera_info.py"},
