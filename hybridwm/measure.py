@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recon import DepthContext, View, depth_source
-from recon.depth_sources import reads_depth, reads_truth
+from recon.depth_sources import reads_depth, reads_earlier_truth, reads_truth
 from recon.odometry import track_step
 
 from .core.conditioning import Recalled
@@ -35,7 +35,10 @@ class Measure:
             view = replace(view, depth=oracle(view.camera))
         known = recalled.renders[0].depth if recalled is not None and recalled.renders else None
         views = (*earlier, view)[-KEPT_VIEWS:]
-        depth, confidence = self._source(views, DepthContext(views[:-1], known))
+        seen = views
+        if oracle is not None and reads_earlier_truth(self.depth):
+            seen = (*(replace(old, depth=oracle(old.camera), confidence=None) for old in views[:-1]), view)
+        depth, confidence = self._source(seen, DepthContext(seen[:-1], known))
         measured = replace(view, depth=depth, confidence=confidence)
         return measured, (*views[:-1], measured)
 

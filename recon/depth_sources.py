@@ -15,7 +15,7 @@ from .learned_stereo import learned_stereo, learned_stereo_depth
 from .monocular import monocular
 from .multiview import multiview_depth
 from .of_your_own import import_named
-from .perturbed import constant, noisy, scaled, shuffled_depth
+from .perturbed import constant, holes, late, noisy, scaled, shuffled_depth
 from .stereo import stereo_depth
 from .truth import truth_depth
 from .view import DepthContext, View
@@ -41,13 +41,22 @@ DEPTH_SOURCES: dict[str, DepthSource] = {
 }
 assert tuple(DEPTH_SOURCES) == get_args(DepthSourceName)
 
-# Named with a number: "noisy(0.05)" is off by 5 %, "scaled(0.8)" a fifth too near, "constant(2)" a wall 2 m ahead.
-WITH_A_NUMBER: dict[str, Callable[[float], DepthSource]] = {"noisy": noisy, "scaled": scaled, "constant": constant}
+# Named with a number: "noisy(0.05)" is off by 5 %, "scaled(0.8)" a fifth too near, "constant(2)" a wall 2 m ahead,
+# "holes(0.3)" blind in 30 % of the image, "late(2)" two views behind.
+WITH_A_NUMBER: dict[str, Callable[[float], DepthSource]] = {
+    "noisy": noisy,
+    "scaled": scaled,
+    "constant": constant,
+    "holes": holes,
+    "late": late,
+}
 
 WITH_A_FOLDER = ("learned_stereo(FOLDER)", "monocular(FOLDER)")
 
 # What these say comes from View.depth, so in a dream they need an oracle.
-READ_TRUTH = {"truth", "noisy", "scaled", "shuffled"}
+READ_TRUTH = {"truth", "noisy", "scaled", "holes", "late", "shuffled"}
+# These read it of earlier views, too; what a view carries after it was measured is no longer the truth.
+READ_EARLIER_TRUTH = {"late"}
 
 
 def depth_source(name: str) -> DepthSource:
@@ -78,6 +87,11 @@ def depth_source(name: str) -> DepthSource:
 def reads_truth(name: str) -> bool:
     """Whether what this source says comes from a simulator's depth."""
     return _split(name)[0] in READ_TRUTH
+
+
+def reads_earlier_truth(name: str) -> bool:
+    """Whether this source looks at a simulator's depth of earlier views."""
+    return _split(name)[0] in READ_EARLIER_TRUTH
 
 
 def reads_depth(name: str) -> bool:

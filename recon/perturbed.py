@@ -15,6 +15,9 @@ from torch import Tensor
 from .truth import truth_depth
 from .view import DepthContext, View
 
+BLOCKS = 8  # along each side of an image with holes
+MOST_LATE = 3  # views: as many as a rollout keeps
+
 
 def noisy(sigma: float):
     """A source whose depth is off by a relative error of standard deviation `sigma` at each pixel, independently.
@@ -55,6 +58,36 @@ def constant(distance: float):
         return torch.full_like(like, distance), torch.ones_like(like)
 
     return constant_depth
+
+
+def holes(share: float):
+    """A source that knows nothing in `share` of the image, in blocks of an eighth of its height and width: as where
+    stereo finds no texture, or an RGB-D camera no echo. Their depth and confidence are 0."""
+    _check("holes", "a share of the image above 0, below 1", share, 0 < share < 1)
+
+    def depth_with_holes(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
+        depth, confidence = truth_depth(views, context)
+        generator = torch.Generator().manual_seed(_seed(views[-1]))
+        blind = torch.randperm(BLOCKS**2, generator=generator)[: round(share * BLOCKS**2)]
+        known = torch.ones(BLOCKS**2).index_fill(0, blind, 0.0).reshape(1, 1, BLOCKS, BLOCKS)
+        kept = torch.nn.functional.interpolate(known, depth.shape, mode="nearest-exact")[0, 0].to(depth)
+        return depth * kept, confidence * kept
+
+    return depth_with_holes
+
+
+def late(frames: float):
+    """A source that is `frames` views behind: the depth of that earlier view, in this one's pixels, the oldest one's
+    where there are not so many. Its confidence is that of the earlier one: it does not know that it is late."""
+    _check("late", f"a whole number of views from 1 to {MOST_LATE}", frames, frames in range(1, MOST_LATE + 1))
+
+    def late_depth(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:
+        truth_depth(views, context)  # asks for what it needs of the newest one, too
+        # in a rollout context.views are those of `views` before the newest
+        known = list(views) if len(views) > 1 or context is None else [*context.views, *views]
+        return truth_depth(known[: max(1, len(known) - int(frames))], context)
+
+    return late_depth
 
 
 def shuffled_depth(views: Sequence[View], context: DepthContext | None = None) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import torch
 
 from recon import View, depth_source
 from recon.depth_sources import reads_truth
+from recon.view import DepthContext
 from render import Camera
 
 
@@ -51,8 +52,39 @@ def test_a_constant_plane_looks_at_nothing(view):
     assert (depth == 2).all() and (confidence == 1).all() and not reads_truth("constant(2)")
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+def test_holes_are_blocks_of_the_share_that_was_asked_for(view, share):
+    depth, confidence = depth_source(f"holes({share})")([view])
+    whole = view.depth > 0
+    blind = whole & (depth == 0)
+    assert float(blind[10:].float().mean()) == pytest.approx(share, abs=0.04)
+    assert torch.equal(depth[~blind], view.depth[~blind]) and not confidence[blind].any()
+    inside = blind[15:, 20:].reshape(7, 15, 7, 20).float().mean((1, 3))
+    assert bool(((inside == 0) | (inside == 1)).all())  # no speckles
+    assert torch.equal(depth, depth_source(f"holes({share})")([view])[0])
+
+
+def test_late_depth_is_that_of_an_earlier_view(view):
+    views = [replace(view, depth=torch.full_like(view.depth, float(i + 1))) for i in range(4)]
+    assert (depth_source("late(2)")(views)[0] == 2).all() and (depth_source("late(1)")(views)[0] == 3).all()
+    assert (depth_source("late(3)")(views[:2])[0] == 1).all()  # no more is known yet
+    assert (depth_source("late(2)")(views[3:], DepthContext(tuple(views[:3])))[0] == 2).all()
+
+
+def test_in_a_rollout_late_depth_keeps_its_distance(view):
+    from hybridwm.measure import Measure
+
+    measure, earlier = Measure("late(2)"), ()
+    cameras = [view.camera.moved_right(0.1 * i) for i in range(6)]
+    for i, camera in enumerate(cameras):
+        seen, earlier = measure(
+            replace(view, camera=camera), earlier, lambda at: torch.full((120, 160), 1 + float(at.center[0]))
+        )
+        assert seen.depth.mean() == pytest.approx(1 + 0.1 * max(0, i - 2), abs=1e-4)
+
+
 def test_which_sources_may_look_at_the_truth():
-    assert all(reads_truth(name) for name in ("truth", "noisy(0.1)", "scaled(1.25)", "shuffled"))
+    assert all(reads_truth(name) for name in ("truth", "noisy(0.1)", "holes(0.3)", "late(2)", "shuffled"))
     assert not any(reads_truth(name) for name in ("stereo", "multiview", "constant(1)"))
 
 
@@ -63,6 +95,9 @@ def test_which_sources_may_look_at_the_truth():
         ("noisy(1.5)", "got 1.5"),
         ("scaled(-1)", "factor above 0"),
         ("constant(0)", "metres above 0"),
+        ("holes(1)", "share of the image"),
+        ("late(0)", "whole number of views"),
+        ("late(1.5)", "got 1.5"),
         ("noisy", "noisy\\(NUMBER\\)"),
         ("noisy(nan)", "NUMBER"),
         ("noisy(1e)", "NUMBER"),
@@ -75,6 +110,6 @@ def test_names_that_mean_nothing_are_refused(name, message):
 
 
 def test_without_depth_there_is_nothing_to_make_worse(view):
-    for name in ("noisy(0.1)", "scaled(2)", "shuffled"):
+    for name in ("noisy(0.1)", "scaled(2)", "holes(0.5)", "late(1)", "shuffled"):
         with pytest.raises(ValueError, match="View.depth"):
             depth_source(name)([replace(view, depth=None)])
