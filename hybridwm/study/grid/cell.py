@@ -19,19 +19,15 @@ from render.images import to_uint8
 from ...world_model import Rollout, WorldModel, WorldState, imagine
 from .. import arms as demo_arms
 from .. import guards
-from ..metrics import gradient_energy, psnr_from_mse, quantize, ssim
 from ..reaching import ReachTest, judge
-from ..retrieval import retrieved, view_distances
 from .arm import add_noise, begin, image_size, model_of, noise_seed, use_of, weights_of
 from .config import ArmConfig, StudyConfig
+from .measures import measures
 from .setting import Setting, setting_of
 
 GUARDS = ("frozen frame", "nearest past frame", "pure warp")
 GUARD = "guards"  # the cell in which they are measured
 PLANTED_NOISE = 1.0  # dB
-
-Columns = dict[str, list[float | None]]
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -127,50 +123,8 @@ def _measured(
     times: dict[str, float],
     rollout: Rollout | None = None,
 ) -> dict[str, Any]:
-    columns = frame_columns(frames, setting)
-    return {
-        "arm": arm,
-        "noise_seed": repeat,
-        "frames": columns,
-        "rollout": rollout_values(frames, columns, setting, rollout),
-        "times": dict(times),
-    }
-
-
-def frame_columns(frames: Float[Tensor, "T H W 3"], setting: Setting) -> Columns:
-    """The measures of table.FRAME, a value for each frame."""
-    truth, last = setting.episode.truth, setting.episode.views[-1].image[None]
-    error = (quantize(frames) - quantize(truth)) ** 2
-    masks = {"all": torch.ones_like(setting.seen), "seen": setting.seen, "never": ~setting.seen}
-    columns: Columns = {}
-    for name, mask in masks.items():
-        columns[f"se_{name}"] = (error.sum(-1) * mask).sum((1, 2)).tolist()
-        columns[f"n_{name}"] = (3.0 * mask.sum((1, 2))).tolist()
-    for suffix, shown in (("", frames), ("_true", truth)):
-        columns[f"change{suffix}"] = torch.cat([last, shown]).diff(dim=0).abs().mean((1, 2, 3)).tolist()
-        columns[f"gradient{suffix}"] = [gradient_energy(frame[None]) for frame in shown]
-    columns["ssim"] = [ssim(a[None], b[None]) for a, b in zip(frames, truth, strict=True)]
-    return columns
-
-
-def rollout_values(
-    frames: Float[Tensor, "T H W 3"], columns: Mapping[str, list[Any]], setting: Setting, rollout: Rollout | None
-) -> dict[str, float | None]:
-    """The measures of table.ROLLOUT."""
-    values: dict[str, float | None] = {"drift": drift(columns)}
-    if setting.candidates is not None:
-        values["retrieval"] = retrieved(view_distances(frames[-1], setting.candidates))
-    scene = None if rollout is None else rollout.state.scene
-    if scene is not None:
-        values["gaussians"] = float(len(scene))
-    return values
-
-
-def drift(columns: Mapping[str, list[Any]]) -> float | None:
-    """Slope of PSNR over steps, dB a step, by least squares."""
-    pairs = zip(columns["se_all"], columns["n_all"], strict=True)
-    levels = np.array([psnr_from_mse(total / count) for total, count in pairs])
-    return float(np.polyfit(np.arange(len(levels)), levels, 1)[0]) if len(levels) > 1 else None
+    frame, whole = measures(frames, setting, rollout)
+    return {"arm": arm, "noise_seed": repeat, "frames": frame, "rollout": whole, "times": dict(times)}
 
 
 def _keep(out: Path, cell: Cell, shown: Mapping[str, Tensor]) -> None:

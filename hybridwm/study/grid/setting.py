@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,8 @@ from ...worlds.rooms.layout import RoomBatch, make_room, stack_rooms
 from ...worlds.rooms.raycast import raycast
 from ...worlds.rooms.rig import RoomsRig
 from ..episodes import Episode
+from ..metrics import gradient_energy
+from ..optical_motion import mean_flow
 from ..reaching import ReachTest, reach
 from ..returns import full_turn, leave_wait_return, mirrored, orbit, shifted_return, square_loop
 from ..trajectories import out_and_back, random_walk, stare
@@ -41,6 +43,17 @@ class Setting:
     shuffled: Callable[[Camera], Tensor]
     candidates: Float[Tensor, "C H W 3"] | None = None
     goal: ReachTest | None = None
+    route: Route = "random_walk"
+    _truth: dict[str, list[float | None]] = field(default_factory=dict, repr=False, compare=False)
+
+    def truth_columns(self) -> dict[str, list[float | None]]:
+        """What the true frames measure, by column; once for all arms."""
+        if not self._truth:
+            shown = torch.cat([self.episode.views[-1].image[None], self.episode.truth])
+            self._truth["change_true"] = shown.diff(dim=0).abs().mean((1, 2, 3)).tolist()
+            self._truth["flow_true"] = mean_flow(shown).tolist()
+            self._truth["gradient_true"] = [gradient_energy(frame[None]) for frame in self.episode.truth]
+        return dict(self._truth)
 
 
 def _out_and_back(seed: int, steps: int, rig: RoomsRig) -> Episode:
@@ -81,7 +94,9 @@ def setting_of(trajectory: TrajectoryConfig, seed: int, size: tuple[int, int], w
         episode = goal.episode
     else:
         episode = ROUTES[trajectory.route](seed, trajectory.steps, rig)
-    return Setting(episode, _seen(episode), _elsewhere(episode), candidates, goal)
+    return Setting(
+        episode, _seen(episode), _elsewhere(episode), candidates=candidates, goal=goal, route=trajectory.route
+    )
 
 
 def _elsewhere_than_rooms(world: WorldName, trajectory: TrajectoryConfig, seed: int, size: tuple[int, int]) -> Setting:
@@ -90,7 +105,9 @@ def _elsewhere_than_rooms(world: WorldName, trajectory: TrajectoryConfig, seed: 
     episode, candidates = _world_episode(world, trajectory, seed, size[0])
     # the placebo: at each camera, what another scene's walk of the same kind measured at the same step
     other, _ = _world_episode(world, trajectory, seed + OTHER_WORLD, size[0])
-    return Setting(episode, _seen(episode), _step_by_step(episode, other), candidates)
+    return Setting(
+        episode, _seen(episode), _step_by_step(episode, other), candidates=candidates, route=trajectory.route
+    )
 
 
 def _world_episode(
