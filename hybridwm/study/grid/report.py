@@ -17,6 +17,7 @@ from .report_tables import (
     tasks_section,
     trajectories_section,
 )
+from .sweep import beside, beside_section
 from .tasks import EVERYWHERE, MEASURES
 from .verdict import ABOVE, NEEDED, NOT_RANKED
 from .words import bounds, cautions, grounds, leading, size, source_name
@@ -54,6 +55,7 @@ def render_study(summary: Mapping[str, Any], folder: Path) -> str:
         shares_section(page),
         quality_section(page),
         tasks_section(page),
+        beside_section(beside(summary, summary)),
         watch(page, folder),
         curves_section(page),
         arms_section(page),
@@ -117,7 +119,7 @@ def _metric_line(page: Page) -> str:
         if names:
             told.append(f"{word} on one of them or more: {', '.join(names)}")
     found = "; ".join(told) or "depth was not shown to be needed"
-    return f'Tasks in metres and degrees (<a href="#tasks">below</a>): {escape(found)}. '
+    return f'Tasks of metres, degrees and goals (<a href="#tasks">below</a>): {escape(found)}. '
 
 
 def _power(page: Page) -> str:

@@ -11,7 +11,7 @@ from .tasks import EVERYWHERE, MEASURES, PRIMARY
 from .verdict import NOT_MEASURED
 from .words import source_name
 
-KINDS = {"picture": "Of pictures", "metric": "In metres and degrees"}
+KINDS = {"picture": "Of pictures", "metric": "Of metres, degrees and goals"}
 ARM_MEASURES = ("psnr_seen", "psnr_all", "psnr_never", "ssim")
 
 
@@ -48,7 +48,12 @@ def tasks_section(page: Page) -> str:
 def arms_section(page: Page) -> str:
     """Every arm and guard on each trajectory, with its own values and how it moves."""
     columns = [name for name in ARM_MEASURES if any(key[1] == name for key in page.levels)]
-    titles = [MEASURES[name].title for name in columns] + ["motion", "change", "sharpness", "copied"]
+    titles = [MEASURES[name].title.replace("PSNR, ", "PSNR ") for name in columns] + [
+        "motion",
+        "change",
+        "sharpness",
+        "copied",
+    ]
     head = "<th></th>" + "".join(f"<th class=n>{escape(title)}</th>" for title in titles)
     rows = []
     for trajectory in [EVERYWHERE, *(name for name in page.summary["trajectories"] if name != EVERYWHERE)]:
@@ -139,6 +144,7 @@ def _grid(
     page: Page, found: Sequence[Mapping[str, Any]], key: str, columns: Sequence[str], titles: Sequence[str]
 ) -> str:
     """Sources down, trajectories or measures across."""
+    found = [v for v in found if v[key] in columns and v["word"] != NOT_MEASURED]
     worse = {v["arm"] for v in found if v["swept"]}
     names = sorted(dict.fromkeys(v["arm"] for v in found), key=lambda name: name in worse)
     rows = [_source(page, [v for v in found if v["arm"] == name], key, columns) for name in names]
@@ -156,7 +162,7 @@ def _source(page: Page, found: Sequence[Mapping[str, Any]], key: str, columns: S
 
 
 def _cell(page: Page, verdict: Mapping[str, Any] | None) -> str:
-    if verdict is None or verdict["word"] == NOT_MEASURED:
+    if verdict is None:
         return "<td>–</td>"
     return f"<td>{page.word(verdict)}<div>{page.gain(verdict)}</div></td>"
 

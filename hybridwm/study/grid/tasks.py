@@ -10,7 +10,7 @@ Kind = Literal["picture", "metric", "motion"]
 
 @dataclass(frozen=True)
 class Measure:
-    """A value of a scene. kind: of pictures, of geometry in metres and degrees, or of motion (which flags, not ranks).
+    """A value of a scene. kind: of pictures, of metres, degrees and goals, or of motion (which flags, not ranks).
 
     columns: of results.parquet, from which `per_scene` takes it.
     """
@@ -75,18 +75,31 @@ ALL = (
         "MIND (2026)", "picture"),
     _of("rotation_error", "camera following, rotation", "°", "lower",
         "median over frames whose motion was found, of the angle between commanded and measured motion",
-        "features + RANSAC", "metric"),
+        "hybridwm.study.camera_following", "metric"),
     _of("translation_error", "camera following, position", "m", "lower",
         "median over frames whose motion was found, of the distance between commanded and measured motion",
-        "features + RANSAC", "metric"),
+        "hybridwm.study.camera_following", "metric"),
+    _of("translation_error_scaled", "camera following, position up to scale", "m", "lower",
+        "the same after the one factor that fits the rollout's translations best",
+        "hybridwm.study.camera_following", "metric"),
     _of("followed", "camera following, motion found", "share", "higher",
-        "share of frames whose camera motion could be found; failures are failures", "features + RANSAC", "metric"),
+        "share of frames whose camera motion could be found; failures are failures",
+        "hybridwm.study.camera_following", "metric"),
     _of("depth_error", "depth of the scene, relative error", "", "lower",
         "median of |depth - truth| / truth at the true cameras", "design, section 8", "metric"),
     _of("f_score", "F-score of the scene at 5 cm", "", "higher",
         "harmonic mean of the shares of points within 5 cm of the other's", "Knapitsch et al. 2017", "metric"),
     _of("coverage", "coverage of the scene", "share", "higher", "share of true pixels that the scene explains",
         "design, section 8", "metric"),
+    _of("reached", "goal reached", "share", "higher",
+        "share of plans, chosen of 16 by their last imagined frame, that end at the goal in the simulator",
+        "hybridwm.study.reaching", "metric"),
+    _of("reach_metres", "distance to the goal", "m", "lower", "from where the chosen plan truly ends",
+        "hybridwm.study.reaching", "metric"),
+    _of("reach_degrees", "heading at the goal", "°", "lower", "between the goal's and where the chosen plan truly ends",
+        "hybridwm.study.reaching", "metric"),
+    _of("rank_correlation", "plans ranked as in truth", "", "higher",
+        "rank correlation of 16 plans' scores, dreamt and true", "hybridwm.study.reaching", "metric"),
     _ratio("flow", "motion (optical flow)", "Σ flow / Σ flow of the truth"),
     _ratio("change", "change from frame to frame", "Σ |change| / Σ |change of the truth|"),
     _ratio("gradient", "sharpness (gradient energy)", "Σ gradient energy / Σ that of the truth"),
@@ -94,6 +107,6 @@ ALL = (
         "design, section 8", "motion"),
 )  # fmt: skip
 MEASURES = {measure.name: measure for measure in ALL}
-MEDIANS = ("rotation_error", "translation_error")
+MEDIANS = ("rotation_error", "translation_error", "translation_error_scaled")
 PRIMARY = ("psnr_seen", "psnr_all")
 EVERYWHERE = "all trajectories"  # a scene's mean over the study's trajectories
