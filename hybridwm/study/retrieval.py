@@ -19,6 +19,14 @@ def view_distances(query: Float[Tensor, "H W 3"], candidates: Float[Tensor, "N H
     return (_blurred(candidates) - _blurred(query[None])).abs().mean(dim=(1, 2, 3))
 
 
+def pairwise_distances(
+    views: Float[Tensor, "M H W 3"], candidates: Float[Tensor, "N H W 3"]
+) -> Float[Tensor, "M N"]:
+    """`view_distances` of each view to each candidate, each blurred once."""
+    a, b = _blurred(views).flatten(1), _blurred(candidates).flatten(1)
+    return torch.cdist(a, b, p=1.0) / a.shape[1]
+
+
 def palette(views: Float[Tensor, "N H W 3"], bins: int = 6) -> Float[Tensor, "N B"]:
     """A view's share of pixels in each of bins³ colours: what it is painted in, with nothing of where."""
     cells = (views.clamp(0, 1) * bins).long().clamp(max=bins - 1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from recon.scene import GaussianScene
 
 from ...world_model import Rollout
 from ..camera_following import camera_following
@@ -19,6 +22,7 @@ from ..optical_motion import flows, mean_length
 from ..recall_score import normalised_recall
 from ..retrieval import retrieved, view_distances
 from ..revisits import revisit_errors
+from ..scene_score import score_scene
 from .setting import Setting
 
 Columns = dict[str, list[float | None]]
@@ -78,9 +82,18 @@ def rollout_values(
     if route == "mirrored":
         values["gsc"] = generated_scene_consistency(frames)
         values["lcm"] = long_context_memory(frames, episode.truth)
-    if rollout is not None and rollout.state.scene is not None:
-        values["gaussians"] = float(len(rollout.state.scene))
+    scene = None if rollout is None else rollout.state.scene
+    if scene is not None:
+        score = score_scene(scene, episode.cameras, episode.depth)
+        values |= {"depth_error": score.depth_error, "f_score": score.f_score, "coverage": score.coverage}
+        values |= {"gaussians": float(len(scene)), "scene_bytes": float(scene_bytes(scene))}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def scene_bytes(scene: GaussianScene) -> int:
+    """What the scene takes in memory: its Gaussians and their provenance."""
+    held = [getattr(part, field.name) for part in (scene, scene.gaussians) for field in fields(part)]
+    return sum(value.numel() * value.element_size() for value in held if isinstance(value, Tensor))
 
 
 def drift(columns: Mapping[str, list[Any]]) -> float:
