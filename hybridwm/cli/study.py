@@ -31,13 +31,13 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Measures into the run folder."""
+    """Measures into the run folder. Raises ValueError where it would have to ask and there is nobody."""
+    if not options.study.yes and not sys.stdin.isatty():
+        raise ValueError("study: expected a terminal to ask whether to go on; got none. Pass --yes.")
     from ..study.grid.run import run_study
 
     run_study(options.study, ask=lambda question: options.study.yes or _ask(question))
 
 
 def _ask(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ValueError("study: expected a terminal to ask whether to go on; got none. Pass --yes.")
     return input(question).strip().lower() in ("y", "yes")
