@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -32,7 +33,6 @@ class Page:
         self.places = {c["name"]: f"c{i}" for i, c in enumerate(summary["comparisons"])}
         self.levels = {(v["trajectory"], v["measure"], v["arm"]): v for v in summary["levels"]}
         self.looks = {(v["trajectory"], v["arm"]): v for v in summary["looks"]}
-        self.run = summary["command"].split()[2].rsplit("/", 1)[0]
 
     def link(self, comparison: Mapping[str, Any] | None, text: str) -> str:
         """The text, linked to the row that says how it is made."""
@@ -78,5 +78,5 @@ class Page:
 
     def recompute(self, *names: str) -> str:
         """The command that makes one number again from results.parquet."""
-        words = " ".join(f'"{name}"' if " " in name else name for name in names)
-        return f"python -m hybridwm.study.grid.recompute {self.run} {words}"
+        words = " ".join(shlex.quote(name) for name in (self.summary["run"], *names))
+        return f"python -m hybridwm.study.grid.recompute {words}"

@@ -53,7 +53,9 @@ def shares_section(page: Page) -> str:
         own = [
             Line(
                 source_name(v),
-                *(100 * v["share"][key] for key in ("value", "low", "high")),
+                100 * v["share"]["value"],
+                100 * v["share"]["low"],
+                100 * v["share"]["high"],
                 page.colour(v["arm"]),
                 f"{100 * v['share']['value']:.0f} %".replace("-", "−") + (" ⚑" if v["flags"] else ""),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -38,6 +39,7 @@ def summarise(config: StudyConfig, results: pa.Table, timings: pa.Table) -> dict
     slow = [found[EVERYWHERE, arm] for arm in ours if (EVERYWHERE, arm) in found]
     mapped = [verdict.as_mapping() for verdict in verdicts]
     summary = {
+        "run": str(config.out),
         "command": command(config),
         "config": {
             "weights": config.weights,
@@ -70,7 +72,7 @@ def summarise(config: StudyConfig, results: pa.Table, timings: pa.Table) -> dict
 
 def command(config: StudyConfig) -> str:
     """What makes every number again; the run folder holds its own configuration."""
-    return f"hybridwm study {config.out / 'config.yaml'} --fresh"
+    return f"hybridwm study {shlex.quote(str(config.out / 'config.yaml'))} --fresh"
 
 
 def _comparisons(
