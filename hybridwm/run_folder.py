@@ -10,6 +10,7 @@
 import json
 import math
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -89,6 +90,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path}: expected a folder for the run, found a file; choose another name")
         names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        names = {name for name in names if not re.fullmatch(r"shard-\d+-of-\d+", name)}  # of a run in parts
         if names - {LOCK} and not names & set(OURS):
             raise ValueError(
                 f"{self.path}: expected a new, an empty or an earlier run's folder, found other files "
