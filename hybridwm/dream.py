@@ -16,12 +16,14 @@ from recon import View
 from render import Camera
 
 from .actions.between import action_between
-from .actions.walker import ACTIONS, Walker
+from .actions.hand import JointBody
+from .actions.walker import Walker
 from .core.config import CoreConfig
+from .dream_actions import dream_actions
 from .dream_beginnings import Beginnings, Observed, ScriptedBeginning
 from .world_model import Frame, WorldModel, WorldState
 from .worlds.restrict import kept_keys
-from .worlds.rooms.env import FARTHEST, action_space, read_actions
+from .worlds.rooms.env import FARTHEST
 from .worlds.task import Reward, Termination
 
 
@@ -44,7 +46,7 @@ class DreamState:
     world: WorldState
     view: DreamView
     vectors: dict[str, Tensor]
-    action: Float[Tensor, "4"]
+    action: Float[Tensor, "a"]
     steps: int
     seed: int
 
@@ -84,23 +86,16 @@ class Dream:
         config = world_model.core.config
         if max_steps is not None and max_steps < 1:
             raise ValueError(f"DreamEnv.max_steps: expected at least 1, or None for no limit; got {max_steps}.")
-        if not isinstance(world_model.body, Walker):
-            raise ValueError(
-                f"DreamEnv: expected weights that a walker drives; got {type(world_model.body).__name__} "
-                f"({', '.join(world_model.body.names)}). Step the WorldModel itself."
-            )
         if isinstance(beginning, str):
-            beginning = ScriptedBeginning(beginning, size=config.image_size[1], continuous=continuous)
-        self.model, self.body, self.beginning = world_model, world_model.body, beginning
-        self.max_steps, self.continuous, self.reward, self.termination = max_steps, continuous, reward, termination
-        world: spaces.Dict = getattr(beginning, "observation_space", None) or walker_space(config)
-        self.action_space = action_space(continuous)
-        theirs = getattr(beginning, "action_space", self.action_space)
-        if theirs != self.action_space:
-            raise ValueError(
-                f"DreamEnv: expected a world of the walker's actions, {self.action_space}, as these weights imagine; "
-                f"got {theirs}. Give continuous={not continuous} if its actions are twists, or another world."
+            beginning = ScriptedBeginning(
+                beginning, size=config.image_size[1], **_choices(world_model, beginning, continuous)
             )
+        self.model, self.body, self.beginning = world_model, world_model.body, beginning
+        self.max_steps, self.reward, self.termination = max_steps, reward, termination
+        world: spaces.Dict = getattr(beginning, "observation_space", None) or camera_space(config)
+        theirs, names = (getattr(beginning, told, None) for told in ("action_space", "action_names"))
+        self.actions = dream_actions(self.body, theirs, names, continuous)
+        self.action_space = self.actions.space
         told = predicted_keys(config)
         known = spaces.Dict({key: space for key, space in world.items() if key in told})
         self.keys = kept_keys(known, list(known) if keys is None else keys, "DreamEnv.keys")
@@ -129,11 +124,14 @@ class Dream:
         last = start.views[-1] if start.views else seen.views[-1]
         if not start.views and not self.model.core.config.rgbd:
             last = replace(last, depth=None, confidence=None)  # what is imagined will have none
-        return DreamState(start, _compared(last), vectors[-1] if vectors else {}, torch.zeros(4), 0, seed)
+        led = torch.zeros(len(self.body.names))
+        if not isinstance(self.body, Walker) and seen.actions is not None and len(seen.actions):
+            led = seen.actions[-1]
+        return DreamState(start, _compared(last), vectors[-1] if vectors else {}, led, 0, seed)
 
     def step(self, states: Sequence[DreamState], actions: Any) -> list[Outcome]:
         """What actions of the space lead to, the network taking all of them as one batch."""
-        wish = read_actions(actions, len(states), self.continuous)
+        wish = self.actions.read(actions, len(states))
         after = self.model.step_all([state.world for state in states], list(wish))
         return [
             self._outcome(state, action, *imagined)
@@ -146,7 +144,9 @@ class Dream:
         else:
             baseline = None if frame.right is None else world.baseline
             view = DreamView(frame.image, frame.camera, frame.depth, right=frame.right, baseline=baseline)
-        done = action_between(self.body, before.world.camera.w2c, world.camera.w2c)
+        done = wish
+        if isinstance(self.body, Walker):  # another body's action is not told by its camera
+            done = action_between(self.body, before.world.camera.w2c, world.camera.w2c)
         state = DreamState(world, view, frame.vectors, done, before.steps + 1, before.seed)
         reward = 0.0 if self.reward is None else float(self.reward(before.view, wish, view))
         ended = self.termination is not None and bool(self.termination(view))
@@ -164,7 +164,7 @@ class Dream:
                 seen[key] = _picture(view.right)
             elif key == "depth":
                 assert view.depth is not None
-                seen[key] = view.depth.clamp(0, FARTHEST).cpu().numpy()
+                seen[key] = _of_space(view.depth, self.observation_space[key])
             elif key == "camera":
                 seen[key] = _of_space(view.camera.w2c, self.observation_space[key])
             else:
@@ -173,7 +173,8 @@ class Dream:
 
     def tell(self, state: DreamState) -> dict[str, Any]:
         """What `info` holds."""
-        return {"view": state.view, "actions": list(ACTIONS), "action": state.action.numpy(), "state": state}
+        names, action = list(self.actions.told), state.action.numpy()
+        return {"view": state.view, "actions": names, "action": action, "state": state}
 
     def picture(self, state: DreamState) -> np.ndarray:
         """The left eye, uint8 [H, W, 3]."""
@@ -191,8 +192,15 @@ def predicted_keys(config: CoreConfig) -> set[str]:
     return keys | ({"right"} if config.eyes == 2 else set()) | ({"depth"} if config.rgbd else set())
 
 
-def walker_space(config: CoreConfig) -> spaces.Dict:
-    """The observations of a walker, where the beginnings are of no environment."""
+def _choices(model: WorldModel, env_id: str, continuous: bool) -> dict[str, Any]:
+    """What an environment is asked for, so that its actions are those of the weights' body."""
+    if isinstance(model.body, Walker):
+        return {"continuous": continuous}
+    return {"actions": "joints"} if isinstance(model.body, JointBody) and env_id == "hybridwm/Arm-v0" else {}
+
+
+def camera_space(config: CoreConfig) -> spaces.Dict:
+    """The observations of a camera that moves, where the beginnings are of no environment."""
     height, width = config.image_size
     image = spaces.Box(0, 255, (height, width, 3), np.uint8)
     return spaces.Dict(

@@ -19,6 +19,8 @@ from .world_state import Oracle
 
 GLANCE = ("left",) * 3 + ("right",) * 6 + ("left",) * 3
 """A look to both sides, back to where it began: so the dream's first observation is the simulator's."""
+HOLD = 4
+"""How often a world without those looks is held still, to begin with."""
 LOOK_ROUND = ("left",) * 24
 """All around, and back to where it began: twice as long as a glance, and a scene without a blind side."""
 
@@ -31,7 +33,7 @@ class Observed:
     """
 
     views: Sequence[View]
-    actions: Float[Tensor, "T_1 4"] | None = None
+    actions: Float[Tensor, "T_1 a"] | None = None
     vectors: Sequence[dict[str, Tensor]] | None = None
     oracle: Oracle | None = None
 
@@ -41,20 +43,27 @@ Beginnings = Callable[[int], Observed | Sequence[View]]
 
 
 class ScriptedBeginning:
-    """Beginnings in an environment: `reset(seed=seed)`, then a script of the walker's actions by name.
+    """Beginnings in an environment: `reset(seed=seed)`, then a script: the walker's actions by name, or vectors of the
+    action space. By default a walker glances, and what else there is holds still for HOLD steps.
 
     options go to gymnasium.make, together with `size` (pixels, as the weights imagine). The spaces are the
-    environment's, `actions` the names of its discrete actions. Raises ValueError for a script of other names, and where
-    the environment does not tell what it saw (`info["view"]`).
+    environment's. A beginning is over where the environment's episode is. Raises ValueError for a script of other
+    names, and where the environment does not tell what it saw (`info["view"]`).
     """
 
     def __init__(
-        self, env_id: str, *, size: int, script: Sequence[str] = GLANCE, continuous: bool = False, **options: Any
+        self,
+        env_id: str,
+        *,
+        size: int,
+        script: Sequence[str] | Sequence[Sequence[float]] | None = None,
+        continuous: bool = False,
+        **options: Any,
     ) -> None:
-        unknown = sorted(set(script) - set(ACTIONS))
+        unknown = sorted({name for name in script or () if isinstance(name, str)} - set(ACTIONS))
         if unknown:
             raise ValueError(f"script: expected actions among {', '.join(ACTIONS)}; got {', '.join(unknown)}.")
-        self.env_id, self.script = env_id, tuple(script)
+        self.env_id, self.script = env_id, None if script is None else tuple(script)
         self.continuous = continuous
         # a world without the choice is not asked for it
         self._options = {"size": size, **({"continuous": True} if continuous else {}), **options}
@@ -73,6 +82,26 @@ class ScriptedBeginning:
     def action_space(self) -> Any:
         return self.env.action_space
 
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """What `info["actions"]` names: the discrete actions, or the components of one."""
+        return tuple(self.env.reset(seed=0)[1].get("actions", ()))
+
+    def _acts(self, info: dict[str, Any]) -> list[Any]:
+        """The script as actions of the space, for an episode that begins with this."""
+        names: list[str] = list(info.get("actions", ()))
+        if self.script is None and not set(GLANCE) <= set(names):
+            return [info["action"]] * HOLD
+
+        def act(told: Any) -> Any:
+            if not isinstance(told, str):
+                return np.asarray(told, np.float32)
+            if self.continuous:
+                return np.array(ACTIONS[told], np.float32)[: self.action_space.shape[0]]
+            return names.index(told)
+
+        return [act(told) for told in (GLANCE if self.script is None else self.script)]
+
     def __call__(self, seed: int) -> Observed:
         seen, info = self.env.reset(seed=seed)
         if not isinstance(info.get("view"), View):
@@ -81,9 +110,10 @@ class ScriptedBeginning:
                 f"{sorted(info) or 'nothing'}. Give a function seed -> views instead."
             )
         views, observations, done = [info["view"]], [seen], []
-        for name in self.script:
-            act = np.array(ACTIONS[name], np.float32) if self.continuous else list(ACTIONS).index(name)
-            seen, _, _, _, info = self.env.step(act)
+        for act in self._acts(info):
+            seen, _, *over, info = self.env.step(act)
+            if any(over):
+                break
             views.append(info["view"])
             observations.append(seen)
             done.append(torch.as_tensor(info["action"], dtype=torch.float32))

@@ -10,7 +10,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from .actions.walker import ACTIONS
 from .dream import Dream, DreamState, Outcome
 from .dream_beginnings import Beginnings
 from .gym_env import MAX_STEPS
@@ -121,7 +120,7 @@ class DreamVectorEnv(VectorEnv):
         info = {
             "view": views,
             "state": states,
-            "actions": list(ACTIONS),
+            "actions": list(self.dream.actions.told),
             "action": np.stack([state.action.numpy() for state in self._states]),
             "seed": np.array([state.seed for state in self._states]),
         }

@@ -39,6 +39,7 @@ DOORS = {
         "hybridwm/__init__.py",
         "hybridwm/bench/worlds.py",
         "hybridwm/dream.py",
+        "hybridwm/dream_actions.py",
         "hybridwm/dream_beginnings.py",
         "hybridwm/gym_env.py",
         "hybridwm/gym_vector.py",
