@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ def planted_checks(
         if shuffled and control.trajectory == EVERYWHERE and control.measure in PRIMARY:
             what = f"depth of another scene, {control.measure}"
             expected = f"no gain over {control.against}"
-            found.append(_check(control.arm, what, expected, _told(control), not control.corrected.low > 0))
+            holds = None if math.isinf(control.corrected.low) else not control.corrected.low > 0
+            found.append(_check(control.arm, what, expected, _told(control), holds))
     return found
 
 
@@ -55,6 +57,8 @@ def _plant(values: PerScene, role: Role, looks: Mapping[tuple[str, str], Look]) 
 
 def _against_twin(role: Role, comparison: Comparison) -> dict[str, Any]:
     interval, told = comparison.interval, _told(comparison)
+    if not math.isfinite(interval.low):
+        return _check(role.name, role.plant, "compared with the same arm unplanted", f"too few scenes: {told}", None)
     if role.plant == "noise":
         covers = interval.low - CLIPPED <= NOISE <= interval.high + CLIPPED
         holds = covers and interval.high < 0

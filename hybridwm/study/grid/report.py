@@ -20,7 +20,7 @@ from .report_tables import (
 from .sweep import beside, beside_section
 from .tasks import EVERYWHERE, MEASURES
 from .verdict import ABOVE, NEEDED, NOT_RANKED
-from .words import bounds, cautions, grounds, leading, size, source_name
+from .words import best_guard, bounds, cautions, grounds, leading, size, source_name
 
 QUESTION = "Does 3D grounding help a video world model to remember, and does it need depth for it?"
 METHOD = """
@@ -96,12 +96,21 @@ def _top(page: Page) -> str:
             f"{len(summary['trajectories']) - 1} trajectories; 95 % intervals, Holm-corrected."
         )
         parts.append(f'<table class="sources"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
-        parts.append(f"<p class=note>{words} {_metric_line(page)}{page.command()}</p>")
+        parts.append(f"<p class=note>{words} {_guard_line(page)}{_metric_line(page)}{page.command()}</p>")
     return "".join(parts)
 
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _guard_line(page: Page) -> str:
+    """How much of the gain needs no generator at all."""
+    guard = best_guard(page.summary)
+    if guard is None:
+        return ""
+    told = f"{size(guard, 'dB')} ({bounds(guard)})"
+    return f"With no generator at all, <em>{escape(guard['arm'])}</em> is at {page.link(guard, told)}. "
 
 
 def _metric_line(page: Page) -> str:

@@ -13,19 +13,21 @@ from .tasks import EVERYWHERE, MEASURES, PRIMARY
 from .verdict import HELPS, HURTS, NEEDED, NOT_MEASURED
 from .words import bounds, cautions, size, source_name
 
+WIDE = 120  # columns that both measures need
 STYLES = {NEEDED: "bold green", HELPS: "green", HURTS: "red"}
 
 
 def show(console: Console, summary: Mapping[str, Any]) -> None:
     """Prints the table over all trajectories, the checks that failed, the answer and its cautions."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("depth from")
-    for measure in PRIMARY:
-        table.add_column(f"{MEASURES[measure].title}: over video only", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
+    table.add_column("depth from", no_wrap=True)
+    shown = PRIMARY if console.width >= WIDE else PRIMARY[:1]
+    for measure in shown:
+        table.add_column(f"{MEASURES[measure].title}, over video only")
+        table.add_column("verdict")
     found = {(v["arm"], v["measure"]): v for v in summary["verdicts"] if v["trajectory"] == EVERYWHERE}
     for arm in dict.fromkeys(arm for arm, _ in found):
-        own = [found.get((arm, measure)) for measure in PRIMARY]
+        own = [found.get((arm, measure)) for measure in shown]
         first = next((v for v in own if v is not None), None)
         if first is not None:
             table.add_row(source_name(first), *(cell for verdict in own for cell in _cells(verdict)))

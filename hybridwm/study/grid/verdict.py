@@ -9,6 +9,7 @@ Each rests on intervals that are Holm-corrected over the depth sources and traje
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,8 @@ from .tasks import EVERYWHERE
 NEEDED, HELPS, NO_EFFECT, HURTS = "needed", "helps", "no effect seen", "hurts"
 ABOVE, NOT_ABOVE = "beats the placebos", "no better than a placebo"  # of what video only cannot be measured on
 NOT_RANKED, NOT_MEASURED = "not ranked", "not measured"
-WORDS = (NEEDED, HELPS, NO_EFFECT, HURTS, ABOVE, NOT_ABOVE, NOT_RANKED, NOT_MEASURED)
+TOO_FEW = "too few scenes"  # for any interval at the level that is asked
+WORDS = (NEEDED, HELPS, NO_EFFECT, HURTS, ABOVE, NOT_ABOVE, NOT_RANKED, NOT_MEASURED, TOO_FEW)
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ def _numbers(case: _Case, failed: tuple[str, ...]) -> str:
     gain = case.gain.corrected
     if gain.low > 0:
         return HELPS
+    if math.isinf(gain.low):
+        return TOO_FEW
     return HURTS if gain.high < 0 else NO_EFFECT
 
 

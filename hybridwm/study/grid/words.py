@@ -49,6 +49,8 @@ def answer(verdicts: Sequence[Mapping[str, Any]]) -> str:
         return f"A memory in 3D helps; that it needs depth was not shown{why}. {_listed(said[HELPS])}"
     if said[NOT_RANKED]:
         return _unranked(first, said[NOT_RANKED])
+    if not (said[HURTS] or said[NO_EFFECT]):
+        return f"Too few scenes to say anything. {_listed(first)}"
     if said[HURTS] and not said[NO_EFFECT]:
         return f"Depth made things worse. {_listed(said[HURTS])}"
     return f"No effect of depth was seen. {_listed(said[NO_EFFECT])}"
@@ -114,6 +116,14 @@ def cautions(summary: Mapping[str, Any]) -> list[str]:
             "say stands beside the flag; PSNR forgives blur in every arm alike."
         )
     return said
+
+
+def best_guard(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What no generator reaches at most on what was seen before, over video only; None where no guard was measured."""
+    parts = {arm["name"]: arm["part"] for arm in summary["arms"]}
+    first = (PRIMARY[0], EVERYWHERE, "guard")
+    made = [c for c in summary["comparisons"] if (c["measure"], c["trajectory"], parts.get(c["arm"])) == first]
+    return max(made, key=lambda c: c["value"], default=None)
 
 
 def _unranked(first: Sequence[Mapping[str, Any]], unranked: Sequence[Mapping[str, Any]]) -> str:

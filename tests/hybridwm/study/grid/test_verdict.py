@@ -163,3 +163,8 @@ def test_still_truth_flags_nobody(made):
     results = results.set_column(index, results.schema.field(index), [[0.001] * len(results)])
     found = looks(results, per_scene(results))
     assert not any(look.words for look in found.values()) and math.isnan(found["back", "video"].motion)
+
+
+def test_three_scenes_are_too_few_whatever_they_show(made):
+    found = judged(made, made.config(scenes=3), made.GAINS | {"stereo": 7.0})
+    assert found[EVERYWHERE, "stereo"].word == "too few scenes"
