@@ -16,14 +16,14 @@ def view_distances(query: Float[Tensor, "H W 3"], candidates: Float[Tensor, "N H
 
     The mean of absolute values is less swayed than L2 by a few wrong pixels, and the blur by small shifts.
     """
-    return (_blurred(candidates) - _blurred(query[None])).abs().mean(dim=(1, 2, 3))
+    return (blurred(candidates) - blurred(query[None])).abs().mean(dim=(1, 2, 3))
 
 
 def pairwise_distances(
     views: Float[Tensor, "M H W 3"], candidates: Float[Tensor, "N H W 3"]
 ) -> Float[Tensor, "M N"]:
     """`view_distances` of each view to each candidate, each blurred once."""
-    a, b = _blurred(views).flatten(1), _blurred(candidates).flatten(1)
+    a, b = blurred(views).flatten(1), blurred(candidates).flatten(1)
     return torch.cdist(a, b, p=1.0) / a.shape[1]
 
 
@@ -53,7 +53,8 @@ def retrieved(distances: Float[Tensor, " N"], right: int = 0) -> float:
     return float(nearest[right]) / float(nearest.sum())
 
 
-def _blurred(views: Tensor) -> Tensor:
+def blurred(views: Float[Tensor, "N H W 3"]) -> Float[Tensor, "N H W 3"]:
+    """Each view after a Gaussian of σ = 1 pixel."""
     radius = 3
     offsets = torch.arange(-radius, radius + 1, dtype=views.dtype, device=views.device)
     line = torch.exp(-(offsets**2) / (2 * BLUR**2))

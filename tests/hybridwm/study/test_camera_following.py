@@ -22,6 +22,7 @@ def of(walk, **changes):
         "cameras": [view.camera for view in walk.views],
         "right": torch.stack([view.right for view in walk.views]),
         "baseline": BASELINE,
+        "every": 2,
     } | changes
     return camera_following(**given)
 
