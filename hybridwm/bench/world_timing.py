@@ -47,7 +47,8 @@ def _first_change(setup: WorldSetup, late: int) -> int:
     frames = config.clip + 2
     rules = replace(config.recall, drop=1.0, rendered=0.0)
     short = replace(config.episodes, steps=frames, validation=0, episodes=2)
-    config = replace(config, episodes=short, recall=rules, context_drop=0.0, shortcut=0.0, batch=2)
+    config = replace(config, core=weights.core, episodes=short, recall=rules)
+    config = replace(config, context_drop=0.0, shortcut=0.0, batch=2)
     episodes = list(play(setup.world, [SEEDS, SEEDS + 1], frames, weights.core.width))
     one, other = (_predicted(network.eval(), config, each, late) for each in (episodes, [_edited(e) for e in episodes]))
     _, shown = pick(len(episodes), config, _draws())  # as make_batch does first
