@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..actions.latent.bodies import fit_keys
 from ..actions.latent.space import LatentActions, load_latent_actions
 from ..actions.walker import ACTIONS
 from ..study.demo_config import FIRST_HELD_OUT_SEED
 from ..study.inverse_dynamics import Probe, fit_probe, index_of, motion, real_pairs
 from ..study.statistics import Interval, bootstrap, wilson
-from ..training.episodes import make_episodes
-from ..training.latent_actions.pairs import SIZE, Pairs, walk_pairs
+from ..training.latent_actions.pairs import SIZE, Pairs, key_walks, labelled_keys
 from ..worlds.rooms.rig import RoomsRig
 from .latent_cameras import measure_cameras
 from .latent_scenes import measure_scenes
@@ -34,8 +34,6 @@ from .latent_table import show
 LABELLED_SEED = 9_600_000  # rooms of the labelled pairs: no other figure uses them
 ROOMS, QUICK_ROOMS = 24, 8
 FRAMES = 48
-EACH = 11  # labelled pairs of each action: 99 in all
-RIDGE = 1e-2
 
 
 def measure(
@@ -43,34 +41,17 @@ def measure(
 ) -> dict[str, Any]:
     """Figures by name; intervals are study.statistics.Interval. wide: also train the space of 512 numbers."""
     rooms = QUICK_ROOMS if quick else ROOMS
-    labelled, held_out = labelled_pairs(), walks(FIRST_HELD_OUT_SEED, rooms)
-    figures: dict[str, Any] = dict(measure_labels(space, labelled, held_out))
+    labelled, keys = labelled_keys(range(LABELLED_SEED, LABELLED_SEED + 12), 99)
+    held_out = key_walks(range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + rooms), FRAMES)
+    figures: dict[str, Any] = dict(measure_labels(space, labelled, keys, held_out))
     figures |= measure_scenes(space, quick=quick, wide=wide)
-    figures |= measure_replays(space, held_out, fit_probe(*real_pairs(RoomsRig(size=SIZE), 20 if quick else 60)))
+    probe = fit_probe(*real_pairs(RoomsRig(size=SIZE), 20 if quick else 60))
+    figures |= measure_replays(space, held_out, probe)
     if weights:
         from .latent_dreams import measure_dreams
 
-        figures |= measure_dreams(space, held_out, weights, quick=quick)
+        figures |= measure_dreams(space, held_out, weights, probe, quick=quick)
     return figures | measure_cameras(space)
-
-
-def walks(first_seed: int, rooms: int) -> Pairs:
-    """Every two successive frames of one walk in each room."""
-    parts = []
-    for first in range(first_seed, first_seed + rooms, 6):
-        seeds = list(range(first, min(first + 6, first_seed + rooms)))
-        made = make_episodes(seeds, FRAMES, RoomsRig(size=SIZE), torch.device("cpu"), eyes=1)
-        parts.append(walk_pairs(made.rgb[:, :, 0], made.actions, seeds))
-    return Pairs.joined(parts)
-
-
-def labelled_pairs() -> Pairs:
-    """EACH pairs of every action, of walks in rooms of their own."""
-    pairs = walks(LABELLED_SEED, 12)
-    index = index_of(pairs.actions)
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))
-    chosen = [order[index[order] == action][:EACH] for action in range(len(ACTIONS))]
-    return pairs[torch.cat(chosen)]
 
 
 def codes_of(space: LatentActions, pairs: Pairs) -> Float[Tensor, "N d"]:
@@ -80,12 +61,13 @@ def codes_of(space: LatentActions, pairs: Pairs) -> Float[Tensor, "N d"]:
         return torch.cat([space.inverse(p.before.float() / 255, p.after.float() / 255, p.match)[0] for p in parts])
 
 
-def measure_labels(space: LatentActions, labelled: Pairs, held_out: Pairs) -> dict[str, Any]:
+def measure_labels(space: LatentActions, labelled: Pairs, keys: Int[Tensor, "N"], held_out: Pairs) -> dict[str, Any]:
     """(a) The share of held-out pairs whose action a linear map names; and by random codes."""
-    true, told = index_of(held_out.actions), index_of(labelled.actions)
+    true = index_of(held_out.actions)
+    keymap = fit_keys(codes_of(space, labelled), keys, len(ACTIONS))
     figures: dict[str, Any] = {"labelled pairs": float(len(labelled))}
     for name, order in (("", torch.arange(len(held_out))), ("random codes: ", _others(len(held_out)))):
-        named = linear(codes_of(space, labelled), told, len(ACTIONS))(codes_of(space, held_out)[order]).argmax(-1)
+        named = keymap.scores(codes_of(space, held_out)[order]).argmax(-1)
         right = (named == true).double()
         figures[f"{name}action named"] = over_rooms(right, held_out.room)
         each = [float(right[true == action].mean()) for action in range(len(ACTIONS)) if bool((true == action).any())]
@@ -126,27 +108,6 @@ def elsewhere(room: Int[Tensor, "N"]) -> Int[Tensor, "N"]:
         others = (room != room[i]).nonzero()[:, 0]
         order[i] = others[torch.randint(len(others), (1,), generator=stream)][0]
     return order
-
-
-def linear(codes: Float[Tensor, "N d"], labels: Int[Tensor, "N"], count: int) -> Callable[[Tensor], Tensor]:
-    """A linear classifier with a bias, by the likelihood of the labels and a small ridge."""
-    mean, deviation = codes.mean(0), codes.std(0).clamp(min=1e-6)
-    weights = torch.zeros(codes.shape[1] + 1, count, requires_grad=True)
-
-    def scores(given: Tensor) -> Tensor:
-        return torch.cat([(given - mean) / deviation, torch.ones(len(given), 1)], 1) @ weights
-
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(scores(codes), labels) + RIDGE * weights[:-1].square().mean()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)  # pyright: ignore[reportArgumentType]
-    weights.requires_grad_(False)
-    return scores
 
 
 def over_rooms(right: Float[Tensor, "N"], room: Int[Tensor, "N"]) -> Interval:

@@ -1,4 +1,4 @@
-"""(c), in a dream: codes read in one room are decoded for the walker and drive the world model in another."""
+"""(c), in a dream: codes read in one room are decoded to keys and drive the world model in another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from ..actions.latent.space import LatentActions
 from ..actions.walker import ACTIONS, Walker, action_vectors
 from ..study import arms
-from ..study.inverse_dynamics import fit_probe, index_of, motion, real_pairs
+from ..study.inverse_dynamics import Probe, index_of, motion
 from ..study.statistics import wilson
 from ..study.trajectories import random_walk
 from ..training.latent_actions.pairs import Pairs
@@ -17,16 +17,14 @@ from .core_setup import VIEWS
 
 SCENES, QUICK_SCENES = 16, 4
 DREAMS_SEED = 10_002_000
-LARGEST = 0.5  # of a decoded number: metres or radians of one step
 
 
-def measure_dreams(space: LatentActions, held_out: Pairs, weights: str, *, quick: bool) -> dict[str, Any]:
+def measure_dreams(space: LatentActions, held_out: Pairs, weights: str, probe: Probe, *, quick: bool) -> dict[str, Any]:
     """Shares of imagined frames in which the probe, fitted to real pairs, finds the action whose code it was: by the
     code, by a random one, and by the key itself."""
     model = arms.world(weights, arms.VIDEO)
-    if not isinstance(model.body, Walker) or "walker" not in space.bodies:
+    if not isinstance(model.body, Walker) or space.keys is None:
         return {}
-    probe = fit_probe(*real_pairs(arms.rig(weights), 20 if quick else 60))
     true, stream = index_of(held_out.actions), torch.Generator().manual_seed(6)
     hits = {"": 0, "random codes: ": 0, "keys: ": 0}
     moves = range(len(ACTIONS) - 1)  # all but `stay`
@@ -38,7 +36,7 @@ def measure_dreams(space: LatentActions, held_out: Pairs, weights: str, *, quick
         found = space.inverse(
             held_out.before[chosen].float() / 255, held_out.after[chosen].float() / 255, held_out.match[chosen]
         )[0]
-        actions = space.decode(model.body, found).clamp(-LARGEST, LARGEST)
+        actions = space.pressed(found)
         ways = {"": actions, "random codes: ": actions[torch.randperm(len(actions), generator=stream)]}
         for name, told in (ways | {"keys: ": action_vectors()[: len(actions)]}).items():
             frames = [frame.image for _, frame in model.step_all([state] * len(told), list(told))]

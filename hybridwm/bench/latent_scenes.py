@@ -32,7 +32,7 @@ from ..worlds.rooms.walkers import centers, walk
 
 SIDES = 4  # styles, and layouts
 PLACES, QUICK_PLACES = 180, 72  # of each room
-WIDE, WIDE_ROOMS, WIDE_STEPS = 512, 40, 200
+WIDE, WIDE_ROOMS, WIDE_STEPS, WIDE_BATCH = 512, 12, 40, 16
 WIDE_SEED = 9_700_000
 ABOVE = 0.05  # what a probe may find beyond chance
 
@@ -119,7 +119,7 @@ def wide_inverse(steps: int) -> nn.Module:
     optimiser = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
     for step in range(steps):
         stream = torch.Generator().manual_seed(step)
-        chosen = pairs[torch.randint(len(pairs), (config.batch,), generator=stream)]
+        chosen = pairs[torch.randint(len(pairs), (WIDE_BATCH,), generator=stream)]
         optimiser.zero_grad()
         errors(model, chosen, stream, recolour=False, back=False).loss(0.0, 0.0, config.matching).backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)

@@ -28,12 +28,15 @@ class Options:
 
     actions: str = "w-6,j-12,w-6"
     """Keys with counts, or names of actions: w s forward and back, a d sideways, j l turn, i k look up and down;
-    jw-4 is four steps of both. recorded: what the episode that --start names goes on with after its first views; then
-    rollout.mp4 shows its own frames beside the imagined ones."""
+    jw-4 is four steps of both. Or words, divided by semicolons: "turn left a little; go forward" (docs/actions.md).
+    recorded: what the episode that --start names goes on with after its first views; then rollout.mp4 shows its own
+    frames beside the imagined ones."""
     start: Path | None = None
     """Where to begin, in place of a room."""
     weights: str = "rooms-64"
     """Packaged weights by name, a folder or a file."""
+    latent: str = "latent-rooms"
+    """Weights of the latent action space that words are read by."""
     memory: Literal["none", "recent", "loopy", "retrieved", "routed", "splat"] = "splat"
     """none: the last frame; recent: the last frames (video only); the others add to recent. loopy: samples of the last
     124 frames; retrieved: past frames whose cameras saw what is ahead; routed: past frames warped by a scene; splat:
@@ -85,6 +88,8 @@ def run(options: Options) -> None:
     from recon.depth_sources import reads_truth
 
     from ..actions.keyboard import parse_actions, typed_actions
+    from ..actions.latent.instructions import is_instruction
+    from ..actions.latent.space import load_latent_actions
     from ..actions.walker import Walker
     from ..core.guidance import HistoryGuidance
     from ..run_folder import RunFolder
@@ -95,8 +100,11 @@ def run(options: Options) -> None:
     recorded = options.actions == RECORDED
     if recorded and options.start is None:
         raise ValueError("rollout.actions: 'recorded' are those of an episode; expected one as --start, got none.")
-    if not recorded:
-        parse_actions(options.actions)  # before weights are loaded
+    latent = load_latent_actions(options.latent) if not recorded and is_instruction(options.actions) else None
+    if latent is not None:
+        latent.instruct(options.actions)  # what is not understood is said before weights are loaded
+    elif not recorded:
+        parse_actions(options.actions)
     if options.depth is not None and options.start is not None and reads_truth(options.depth):
         raise ValueError(
             f"rollout.depth: '{options.depth}' reads the simulator's depth, which --start has none of; expected a "
@@ -126,7 +134,12 @@ def run(options: Options) -> None:
         beginning = from_room(options.seed, options.views, width, height, about.training.get("episodes", {}))
     if isinstance(world.body, Walker):
         world.body = Walker(up=beginning.up)
-    actions = typed_actions(options.actions, world.body) if beginning.ahead is None else beginning.ahead.actions
+    if beginning.ahead is not None:
+        actions = beginning.ahead.actions
+    elif latent is not None:
+        actions = latent.instruct(options.actions, world.body)
+    else:
+        actions = typed_actions(options.actions, world.body)
     vectors = beginning.told(world.core.config)
     if beginning.ahead is not None and actions.shape[1] != len(world.body.names):
         raise ValueError(

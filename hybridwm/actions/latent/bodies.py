@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 RIDGE = 1e-3
+ROUNDS = 15  # of reweighting (Huber)
+KEY_RIDGE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,40 @@ class BodyMap:
         return codes @ self.decoder
 
 
+@dataclass(frozen=True)
+class KeyMap:
+    """A linear map from codes to scores of the keys (actions.walker.ACTIONS, in that order)."""
+
+    weight: Float[Tensor, "d k"]
+    bias: Float[Tensor, "k"]
+
+    def scores(self, codes: Float[Tensor, "*B d"]) -> Float[Tensor, "*B k"]:
+        """The higher, the likelier."""
+        return codes @ self.weight + self.bias
+
+
+def fit_keys(codes: Float[Tensor, "N d"], keys: Int[Tensor, "N"], count: int) -> KeyMap:
+    """Of `count` keys, by the likelihood of the labelled ones and a small ridge."""
+    mean, deviation = codes.mean(0), codes.std(0).clamp(min=1e-6)
+    weight = torch.zeros(codes.shape[1], count, requires_grad=True)
+    bias = torch.zeros(count, requires_grad=True)
+    given = (codes - mean) / deviation
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        found = torch.nn.functional.cross_entropy(given @ weight + bias, keys) + KEY_RIDGE * weight.square().mean()
+        found.backward()
+        return found
+
+    optimiser.step(loss)  # pyright: ignore[reportArgumentType]
+    scaled = weight.detach() / deviation[:, None]
+    return KeyMap(scaled, bias.detach() - mean @ scaled)
+
+
 def fit_map(actions: Float[Tensor, "N a"], codes: Float[Tensor, "N d"]) -> BodyMap:
-    """The encoder by least squares; the decoder undoes it and heeds how far each number of the codes is to be trusted
-    (generalised least squares: what the codes say beyond the actions is noise).
+    """The encoder by robust least squares; the decoder undoes it and heeds how far each number of the codes
+    is to be trusted (generalised least squares: what the codes say beyond the actions is noise).
 
     Raises ValueError where the pairs do not show every number of the action.
     """
@@ -43,9 +76,14 @@ def fit_map(actions: Float[Tensor, "N a"], codes: Float[Tensor, "N d"]) -> BodyM
         raise ValueError(
             "fit_map: expected labelled pairs of every kind of motion; got some that is never made. Give more."
         )
-    encoder = torch.linalg.lstsq(x, z).solution
-    left = z - x @ encoder
-    spread = left.mT @ left / len(x)
+    weights = torch.ones(len(x), 1, dtype=x.dtype)
+    for _ in range(ROUNDS):  # pairs on which nothing can be seen to move would shorten the codes
+        root = weights.sqrt()
+        encoder = torch.linalg.lstsq(x * root, z * root).solution
+        left = z - x @ encoder
+        size = left.norm(dim=1, keepdim=True)
+        weights = 1 / (size / size.median().clamp(min=1e-12)).clamp(min=1)
+    spread = (left * weights).mT @ left / weights.sum()
     spread += RIDGE * torch.eye(len(spread), dtype=spread.dtype) * z.square().mean().clamp(min=1e-12)
     weighed = torch.linalg.solve(spread, encoder.mT)  # d a
     strength = encoder @ weighed

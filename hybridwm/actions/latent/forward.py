@@ -27,6 +27,10 @@ class Ahead(NamedTuple):
 
 
 class ForwardModel(nn.Module):
+    """See above."""
+
+    grid: Tensor
+
     def __init__(self, config: LatentConfig) -> None:
         super().__init__()
         self.config = config
@@ -42,8 +46,8 @@ class ForwardModel(nn.Module):
             nn.Conv2d(16, 3, 3, 1, 1),
         )
         self.code = nn.Linear(config.dim, 16)
-        nn.init.zeros_(self.mend[-1].weight)
-        nn.init.zeros_(self.mend[-1].bias)  # pyright: ignore[reportArgumentType]
+        for parameter in self.mend[-1].parameters():  # at first, nothing is mended
+            nn.init.zeros_(parameter)
         self.register_buffer("grid", _grid(), persistent=False)
 
     def velocities(self, frame: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N d 2 32 32"]:

@@ -16,8 +16,8 @@ from render import FormatError
 
 from ..body import Body
 from ..twist import DriveBody
-from ..walker import Walker
-from .bodies import BodyMap
+from ..walker import ACTIONS, Walker, action_vectors
+from .bodies import BodyMap, KeyMap
 from .config import LatentConfig
 from .forward import ForwardModel
 from .instructions import Embedding, Instructor
@@ -40,6 +40,7 @@ class LatentActions:
     ahead: ForwardModel
     bodies: Mapping[str, BodyMap]
     instructor: Instructor | None = None
+    keys: KeyMap | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -71,6 +72,15 @@ class LatentActions:
         """The actions of a body that do what codes say, as far as that body can. Raises ValueError."""
         mapped, seconds = self._map(body)
         return mapped.decode(codes) / seconds
+
+    def pressed(self, codes: Float[Tensor, "N d"]) -> Float[Tensor, "N 4"]:
+        """The actions of the keys that codes read off frames say likeliest. Raises ValueError for weights without keys.
+
+        Codes that are read off frames carry noise, which `decode` would take for motion.
+        """
+        if self.keys is None:
+            raise ValueError("latent actions: expected weights with a map of keys; got some without. Use latent-rooms.")
+        return action_vectors()[self.keys.scores(codes).argmax(-1)]
 
     def instruct(self, text: str, body: Body | None = None) -> Float[Tensor, "T a"]:
         """The actions of a body (a walker by default) for words such as "turn left a little; go forward", a row for
@@ -108,12 +118,13 @@ def save_latent_actions(
     tensors = _prefixed("inverse", space.inverse) | _prefixed("ahead", space.ahead)
     for body, mapped in space.bodies.items():
         tensors |= {f"bodies.{body}.encoder": mapped.encoder, f"bodies.{body}.decoder": mapped.decoder}
-    words = None
+    if space.keys is not None:
+        tensors |= {"keys.weight": space.keys.weight, "keys.bias": space.keys.bias}
+    words: dict[str, Any] | None = None
     if space.instructor is not None:
-        own = space.instructor.embedding
-        tensors |= _prefixed("words", space.instructor.encoder)
-        words = {"embedding": "own" if isinstance(own, OwnEmbedding) else "sentences"}
-        words["width"] = space.instructor.encoder.layers[0].in_features
+        own, encoder = space.instructor.embedding, space.instructor.encoder
+        tensors |= _prefixed("words", encoder)
+        words = {"embedding": "own" if isinstance(own, OwnEmbedding) else "sentences", "width": len(encoder.middle)}
         if isinstance(own, OwnEmbedding):
             tensors |= _prefixed("embedding", own)
     content = {"network": NETWORK, "core": asdict(space.inverse.config), "bodies": sorted(space.bodies), "words": words}
@@ -145,7 +156,7 @@ def load_latent_actions(name_or_path: str | Path = DEFAULT, *, sentences: Embedd
         model["words"] = WordsEncoder(width, config.dim)
         if own:
             model["embedding"] = OwnEmbedding()
-    maps = {name: value for name, value in file.tensors.items() if name.startswith("bodies.")}
+    maps = {name: value for name, value in file.tensors.items() if name.startswith(("bodies.", "keys."))}
     rest = {name: value for name, value in file.tensors.items() if name not in maps}
     WeightsFile(rest, file.content, file.path).fill(model)
     model.eval().requires_grad_(False)
@@ -154,7 +165,8 @@ def load_latent_actions(name_or_path: str | Path = DEFAULT, *, sentences: Embedd
     instructor = None if encoder is None or embedding is None else Instructor(embedding, encoder, any_words=not own)
     mapped = {name: _map(file, maps, name, config.dim) for name in bodies}
     inverse, ahead_of = cast(InverseModel, model["inverse"]), cast(ForwardModel, model["ahead"])
-    return LatentActions(inverse, ahead_of, mapped, instructor, file.content.get("card", {}))
+    keys = _keys(file, maps, config.dim) if "keys.weight" in maps else None
+    return LatentActions(inverse, ahead_of, mapped, instructor, keys, file.content.get("card", {}))
 
 
 def _map(file: WeightsFile, maps: Mapping[str, Tensor], name: str, dim: int) -> BodyMap:
@@ -169,6 +181,13 @@ def _map(file: WeightsFile, maps: Mapping[str, Tensor], name: str, dim: int) -> 
     ):
         raise FormatError(file.path, f"the map of the body {name[:40]}", "none that fits", "train or copy again")
     return BodyMap(encoder, decoder)
+
+
+def _keys(file: WeightsFile, maps: Mapping[str, Tensor], dim: int) -> KeyMap:
+    weight, bias = maps["keys.weight"], maps.get("keys.bias")
+    if bias is None or weight.shape != (dim, len(ACTIONS)) or bias.shape != (len(ACTIONS),):
+        raise FormatError(file.path, "the map of the keys", "none that fits", "train or copy again")
+    return KeyMap(weight, bias)
 
 
 def _prefixed(name: str, module: nn.Module) -> dict[str, Tensor]:

@@ -60,17 +60,22 @@ class Meant:
 
 class WordsEncoder(nn.Module):
     """Phrase embeddings to codes: a mixture of the codes of the grammar's motions, so that the amount does not fade
-    with a phrase's length. `motions`: those codes."""
+    with a phrase's length. `motions`: those codes;
+    `middle`, `spread`: of what a sentence model gives, whose vectors have much in common."""
 
     motions: Tensor
+    middle: Tensor
+    spread: Tensor
 
     def __init__(self, width: int, dim: int, hidden: int = 64) -> None:
         super().__init__()
         self.parts = [len(PHRASES), len(COUNTS), len(KINDS)]
         self.layers = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, sum(self.parts)))
         self.register_buffer("motions", torch.zeros(len(PHRASES), dim))
+        self.register_buffer("middle", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
 
     def forward(self, embedded: Float[Tensor, "N w"]) -> Meant:
-        motion, count, kind = self.layers(embedded).split(self.parts, -1)
+        motion, count, kind = self.layers((embedded - self.middle) / self.spread).split(self.parts, -1)
         steps = torch.tensor(COUNTS, device=embedded.device)[count.argmax(-1)]
         return Meant(motion.softmax(-1) @ self.motions, steps, kind.softmax(-1), (motion, count, kind))

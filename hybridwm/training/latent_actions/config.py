@@ -21,7 +21,7 @@ class PairsConfig:
     validation: int = 20
     """Rooms kept for validation; of recorded episodes, so many of the last."""
     labelled: int = 99
-    """Labelled pairs from which the map of each body is fitted, at most 100; in rooms of their own."""
+    """Labelled pairs from which the maps of keys and bodies are fitted, at most 100; in rooms of their own."""
 
 
 @dataclass(frozen=True)

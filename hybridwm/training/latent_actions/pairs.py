@@ -7,24 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
 from ...actions.body import Body
 from ...actions.latent.config import SIDE
 from ...actions.latent.matching import PARTS, matched, small
-from ...actions.walker import Walker
+from ...actions.walker import Walker, action_vectors
 from ...worlds.rooms.collision import free_path, generator
 from ...worlds.rooms.layout import make_room, stack_rooms
 from ...worlds.rooms.raycast import raycast
 from ...worlds.rooms.rig import RoomsRig
 from ...worlds.rooms.walkers import centers, walk
+from ..episodes import make_episodes
 from ..recorded import episodes_in
 
 SIZE = 64  # pixels at which rooms are seen before they are scaled down, as worlds show them
 BATCH = 10  # rooms at once
 PLACES = 20  # in each room
+KEY_FRAMES = 48  # of a walk by keys
+LEAST = 7  # labelled pairs of each key
 LARGEST = torch.tensor([0.45, 0.45, 0.33, 0.33])  # metres, metres, radians, radians: of a move, either way
 
 Moves = Callable[[torch.Generator, int], Float[Tensor, "N a"]]
@@ -60,8 +63,8 @@ class Pairs:
             empty = torch.zeros(0, 3, SIDE, SIDE, dtype=torch.uint8)
             return Pairs(empty, empty, torch.zeros(0, 3, PARTS, PARTS), actions, room)
         match = torch.cat([matched(a, b) for a, b in zip(before.split(64), after.split(64), strict=True)])
-        quantised = [(frames * 255).round().to(torch.uint8) for frames in (before, after)]
-        return Pairs(*quantised, match.half().float(), actions, room)
+        first, second = ((frames * 255).round().to(torch.uint8) for frames in (before, after))
+        return Pairs(first, second, match.half().float(), actions, room)
 
 
 def walker_moves(stream: torch.Generator, count: int) -> Float[Tensor, "N 4"]:
@@ -94,6 +97,29 @@ def _some_rooms(seeds: Sequence[int], moves: Moves, body: Body) -> Pairs:
     before, after = (small(frames[free]) for frames in seen.unbind(2))
     room = torch.tensor(seeds)[:, None].expand(-1, PLACES)[free]
     return Pairs.of(before, after, actions[free], room)
+
+
+def key_walks(seeds: Sequence[int], frames: int) -> Pairs:
+    """Every two successive frames of one walk by keys in the room of each seed."""
+    parts = []
+    for first in range(0, len(seeds), BATCH):
+        some = list(seeds[first : first + BATCH])
+        made = make_episodes(some, frames, RoomsRig(size=SIZE), torch.device("cpu"), eyes=1)
+        parts.append(walk_pairs(made.rgb[:, :, 0], made.actions, some))
+    return Pairs.joined(parts)
+
+
+def labelled_keys(seeds: Sequence[int], count: int) -> tuple[Pairs, Int[Tensor, "N"]]:
+    """So many labelled pairs of walks by keys, at random but for LEAST of each key where there are as many; and which
+    keys they were."""
+    pairs = key_walks(seeds, KEY_FRAMES)
+    table = action_vectors()
+    keys = (pairs.actions[:, None] - table).square().sum(-1).argmin(-1)
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))
+    some = torch.cat([order[keys[order] == key][:LEAST] for key in range(len(table))])
+    rest = order[~torch.isin(order, some)]
+    chosen = torch.cat([some, rest])[:count]
+    return pairs[chosen], keys[chosen]
 
 
 def walk_pairs(rgb: UInt8[Tensor, "N T h w 3"], actions: Float[Tensor, "N T a"], seeds: Sequence[int]) -> Pairs:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from render.files import atomic_write
 
-from ...actions.body import Body
-from ...actions.latent.bodies import BodyMap, fit_map
+from ...actions.latent.bodies import BodyMap, fit_keys, fit_map
 from ...actions.latent.sentences import SentenceEmbedding
 from ...actions.latent.space import LatentActions, save_latent_actions
-from ...actions.twist import DriveBody
-from ...actions.walker import Walker
+from ...actions.walker import ACTIONS
 from ..clips import step_generator
 from ..distributed import device_of
 from ..loop import optimise
 from .config import LatentTraining, PairsConfig
 from .objective import LatentActionModel, errors
-from .pairs import LARGEST, Moves, Pairs, recorded_pairs, room_pairs, walker_moves
+from .pairs import Pairs, labelled_keys, recorded_pairs, room_pairs
 from .words import train_words
 
+LABELLED_ROOMS = 12
 FIELDS = ("before", "after", "match", "actions", "room")
 
 
@@ -62,7 +59,7 @@ def train(config: LatentTraining, folder: Path) -> Path:
     model = model.cpu().eval().requires_grad_(False)
     space = LatentActions(model.inverse, model.ahead, {})
     if not config.pairs.source:
-        space = replace(space, bodies=fit_bodies(space, config.pairs))
+        space = fit_bodies(space, config.pairs)
     if config.words_steps and "walker" in space.bodies:
         sentences = SentenceEmbedding(config.sentences) if config.sentences else None
         spoken = train_words(space.bodies["walker"], config.core.dim, config.words_steps, config.seed, sentences)
@@ -71,7 +68,7 @@ def train(config: LatentTraining, folder: Path) -> Path:
     card = {
         "training_seeds": [first, first + config.pairs.rooms - 1],
         "pairs": len(pairs),
-        "labelled_pairs_of_each_body": config.pairs.labelled if space.bodies else 0,
+        "labelled_pairs": config.pairs.labelled if space.bodies else 0,
         "validation_at_the_end": validate(model, held_out),
         "seconds_making_or_reading_pairs": round(making, 1),
         "seconds": round(time.time() - began, 1),
@@ -123,30 +120,12 @@ def validate(model: LatentActionModel, pairs: Pairs) -> dict[str, float]:
     return {"psnr": psnr, "copy": copy, "nats": float(torch.cat(nats).mean())}
 
 
-def drive_moves(stream: torch.Generator, count: int) -> Float[Tensor, "N 2"]:
-    """Metres ahead and radians to the left, together or one of them."""
-    kind = torch.rand(count, 1, generator=stream)
-    used = torch.where(kind < 0.3, torch.tensor([1.0, 0.0]), torch.where(kind < 0.6, torch.tensor([0.0, 1.0]), 1.0))
-    return used * LARGEST[[0, 2]] * (2 * torch.rand(count, 2, generator=stream) - 1)
-
-
-LABELLED: Mapping[str, tuple[Body, Moves]] = {"walker": (Walker(), walker_moves), "drive": (DriveBody(), drive_moves)}
-"""Bodies whose maps are fitted, with the moves that are shown of each."""
-
-
-def fit_bodies(space: LatentActions, config: PairsConfig) -> dict[str, BodyMap]:
-    """The map of each body, from labelled pairs in rooms that training did not see."""
-    found, first = {}, config.first_seed + config.rooms
-    for name, (body, moves) in LABELLED.items():
-        pairs = labelled_pairs(range(first, first + 20), config.labelled, moves, body)
-        codes = space.inverse(pairs.before.float() / 255, pairs.after.float() / 255, pairs.match)[0]
-        found[name] = fit_map(pairs.actions, codes)
-        first += 20
-    return found
-
-
-def labelled_pairs(seeds: range, count: int, moves: Moves, body: Body) -> Pairs:
-    """The first so many, in a random order, of the pairs that these rooms give."""
-    pairs = room_pairs(seeds, moves, body)
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seeds[0]))
-    return pairs[order[:count]]
+def fit_bodies(space: LatentActions, config: PairsConfig) -> LatentActions:
+    """With maps of keys, of the walker and of wheels, from one set of labelled pairs of walks by keys, in rooms that
+    training did not see. Wheels move the camera as a walker does that goes ahead and turns, so they share its map."""
+    first = config.first_seed + config.rooms
+    pairs, keys = labelled_keys(range(first, first + LABELLED_ROOMS), config.labelled)
+    codes = space.inverse(pairs.before.float() / 255, pairs.after.float() / 255, pairs.match)[0]
+    walker = fit_map(pairs.actions, codes)
+    drive = BodyMap(walker.encoder[[0, 2]].contiguous(), walker.decoder[:, [0, 2]].contiguous())
+    return replace(space, bodies={"walker": walker, "drive": drive}, keys=fit_keys(codes, keys, len(ACTIONS)))

@@ -40,6 +40,9 @@ def train_words(walker: BodyMap, dim: int, steps: int, seed: int, sentences: Emb
         width = embedding.width if isinstance(embedding, OwnEmbedding) else vectors.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
         encoder = WordsEncoder(width, dim)
         encoder.motions.copy_(walker.encode(torch.tensor([MOTIONS[motion] for motion in PHRASES])))
+        if vectors is not None:
+            encoder.middle.copy_(vectors.mean(0))
+            encoder.spread.copy_(vectors.std(0).clamp(min=1e-4))
         trained = nn.ModuleList([encoder, *([embedding] if isinstance(embedding, OwnEmbedding) else [])])
         optimiser = torch.optim.AdamW(trained.parameters(), RATE, weight_decay=DECAY)
         for step in range(steps):
