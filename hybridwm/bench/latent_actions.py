@@ -55,10 +55,10 @@ def measure(
 
 
 def codes_of(space: LatentActions, pairs: Pairs) -> Float[Tensor, "N d"]:
-    """The middle of each pair's bell."""
+    """As `LatentActions.codes` gives them."""
     with torch.no_grad():
         parts = [pairs[slice(i, i + 256)] for i in range(0, len(pairs), 256)]
-        return torch.cat([space.inverse(p.before.float() / 255, p.after.float() / 255, p.match)[0] for p in parts])
+        return torch.cat([space.read(p.before.float() / 255, p.after.float() / 255, p.match) for p in parts])
 
 
 def measure_labels(space: LatentActions, labelled: Pairs, keys: Int[Tensor, "N"], held_out: Pairs) -> dict[str, Any]:

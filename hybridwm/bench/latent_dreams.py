@@ -33,9 +33,9 @@ def measure_dreams(space: LatentActions, held_out: Pairs, weights: str, probe: P
         episode = random_walk(DREAMS_SEED + scene, VIEWS + 1, arms.rig(weights)).window(0, VIEWS, 1)
         state, last = arms.begin(model, episode), episode.views[-1].image
         chosen = [_one(true == action, stream) for action in moves]
-        found = space.inverse(
+        found = space.read(
             held_out.before[chosen].float() / 255, held_out.after[chosen].float() / 255, held_out.match[chosen]
-        )[0]
+        )
         actions = space.pressed(found)
         ways = {"": actions, "random codes: ": actions[torch.randperm(len(actions), generator=stream)]}
         for name, told in (ways | {"keys: ": action_vectors()[: len(actions)]}).items():

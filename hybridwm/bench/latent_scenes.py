@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..actions.latent.config import LatentConfig
-from ..actions.latent.inverse import drawn
+from ..actions.latent.inverse import rounded
 from ..actions.latent.matching import small
 from ..actions.latent.space import LatentActions
 from ..actions.walker import ACTIONS, Walker, action_vectors
@@ -40,7 +40,8 @@ ABOVE = 0.05  # what a probe may find beyond chance
 def measure_scenes(space: LatentActions, *, quick: bool, wide: bool) -> dict[str, Any]:
     """What the better of two probes finds of the room and of its style, beyond chance."""
     pairs = same_actions(QUICK_PLACES if quick else PLACES)
-    codes = {"": bells(space.inverse, pairs)[0], "drawn: ": _drawn(*bells(space.inverse, pairs))}
+    middle = bells(space.inverse, pairs)[0]
+    codes = {"": rounded(middle, space.grid), "not rounded: ": middle}
     if wide:
         codes[f"{WIDE} numbers: "] = bells(wide_inverse(WIDE_STEPS // 2 if quick else WIDE_STEPS), pairs)[0]
     figures: dict[str, Any] = {"probed pairs": float(len(pairs))}
@@ -83,10 +84,6 @@ def bells(inverse: nn.Module, pairs: Pairs) -> tuple[Float[Tensor, "N d"], Float
         parts = [pairs[slice(i, i + 256)] for i in range(0, len(pairs), 256)]
         found = [inverse(p.before.float() / 255, p.after.float() / 255, p.match) for p in parts]
     return torch.cat([mean for mean, _ in found]), torch.cat([spread for _, spread in found])
-
-
-def _drawn(mean: Float[Tensor, "N d"], spread: Float[Tensor, "N d"]) -> Float[Tensor, "N d"]:
-    return drawn(mean, spread, torch.randn(mean.shape, generator=torch.Generator().manual_seed(4)))
 
 
 def probed(codes: Float[Tensor, "N d"], label: Int[Tensor, "N"], classes: int) -> tuple[int, int]:

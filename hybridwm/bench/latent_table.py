@@ -34,7 +34,7 @@ def rows() -> list[Row]:
         chance("… beyond chance", "room found"),
         Row(AREA, "probe for the style (of 4)", "style found"),
         chance("… beyond chance", "style found"),
-        Row(AREA, "probe for the room, codes drawn from their bells", "drawn: room found"),
+        Row(AREA, "probe for the room, codes not rounded", "not rounded: room found"),
         Row(AREA, "codes replayed in another room by the forward model, right by IDM", "replayed elsewhere",
             asked=Asked(low=0.7), control=Control(random, "random codes: replayed elsewhere")),
         Row(AREA, "… the real pairs themselves", "real pairs: replayed elsewhere"),

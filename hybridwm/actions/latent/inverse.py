@@ -47,6 +47,13 @@ def drawn(
     return mean + (spread / 2).exp() * noise
 
 
+def rounded(mean: Float[Tensor, "N d"], grid: Float[Tensor, "d"]) -> Float[Tensor, "N d"]:
+    """Codes without what training's noise hid: to whole multiples of each number's usual spread; where that is 0, as
+    they are. Numbers that say nothing have a spread of about 1, and become 0."""
+    step = torch.where(grid > 0, grid, 1.0)
+    return torch.where(grid > 0, (mean / step).round() * step, mean)
+
+
 def divergence(mean: Float[Tensor, "N d"], spread: Float[Tensor, "N d"]) -> Float[Tensor, "N"]:
     """Nats that a code tells: the bell's divergence from the unit one (Kingma & Welling 2014, appendix B)."""
     return 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(-1)

@@ -21,7 +21,7 @@ from .bodies import BodyMap, KeyMap
 from .config import LatentConfig
 from .forward import ForwardModel
 from .instructions import Embedding, Instructor
-from .inverse import InverseModel
+from .inverse import InverseModel, rounded
 from .matching import matched, small
 from .words import OwnEmbedding, WordsEncoder
 
@@ -33,11 +33,12 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class LatentActions:
-    """bodies: map of each body by name, for metres and radians of one step. instructor: None for weights without
-    words."""
+    """grid: to whole multiples of which codes are rounded, 0 for not at all. bodies: map of each body by name, for
+    metres and radians of one step. instructor, keys: None for weights without words, without a map of keys."""
 
     inverse: InverseModel
     ahead: ForwardModel
+    grid: Float[Tensor, "d"]
     bodies: Mapping[str, BodyMap]
     instructor: Instructor | None = None
     keys: KeyMap | None = None
@@ -49,12 +50,19 @@ class LatentActions:
 
     @torch.no_grad()
     def codes(self, before: Float[Tensor, "N h w 3"], after: Float[Tensor, "N h w 3"]) -> Float[Tensor, "N d"]:
-        """What was done between frames, 0…1, of any size: the middle of each code's bell."""
+        """What was done between frames, 0…1, of any size: the middle of each code's bell, rounded as its noise asks."""
         found = []
         for a, b in zip(before.split(AT_ONCE), after.split(AT_ONCE), strict=True):
             first, second = small(a), small(b)
-            found.append(self.inverse(first, second, matched(first, second))[0])
+            found.append(self.read(first, second, matched(first, second)))
         return torch.cat(found) if found else before.new_zeros(0, self.dim)
+
+    @torch.no_grad()
+    def read(
+        self, before: Float[Tensor, "N 3 32 32"], after: Float[Tensor, "N 3 32 32"], match: Float[Tensor, "N 3 8 8"]
+    ) -> Float[Tensor, "N d"]:
+        """The codes of small frames that are matched already."""
+        return rounded(self.inverse(before, after, match)[0], self.grid)
 
     @torch.no_grad()
     def next_frames(self, frames: Float[Tensor, "N h w 3"], codes: Float[Tensor, "N d"]) -> Float[Tensor, "N 32 32 3"]:
@@ -115,7 +123,7 @@ def save_latent_actions(
     folder: Path, name: str, space: LatentActions, training: dict[str, Any], card: dict[str, Any]
 ) -> Path:
     """Writes <name>.safetensors (fp16) and <name>.json into `folder`; returns the first."""
-    tensors = _prefixed("inverse", space.inverse) | _prefixed("ahead", space.ahead)
+    tensors = _prefixed("inverse", space.inverse) | _prefixed("ahead", space.ahead) | {"grid": space.grid}
     for body, mapped in space.bodies.items():
         tensors |= {f"bodies.{body}.encoder": mapped.encoder, f"bodies.{body}.decoder": mapped.decoder}
     if space.keys is not None:
@@ -156,7 +164,7 @@ def load_latent_actions(name_or_path: str | Path = DEFAULT, *, sentences: Embedd
         model["words"] = WordsEncoder(width, config.dim)
         if own:
             model["embedding"] = OwnEmbedding()
-    maps = {name: value for name, value in file.tensors.items() if name.startswith(("bodies.", "keys."))}
+    maps = {name: value for name, value in file.tensors.items() if name.startswith(("bodies.", "keys.", "grid"))}
     rest = {name: value for name, value in file.tensors.items() if name not in maps}
     WeightsFile(rest, file.content, file.path).fill(model)
     model.eval().requires_grad_(False)
@@ -166,7 +174,10 @@ def load_latent_actions(name_or_path: str | Path = DEFAULT, *, sentences: Embedd
     mapped = {name: _map(file, maps, name, config.dim) for name in bodies}
     inverse, ahead_of = cast(InverseModel, model["inverse"]), cast(ForwardModel, model["ahead"])
     keys = _keys(file, maps, config.dim) if "keys.weight" in maps else None
-    return LatentActions(inverse, ahead_of, mapped, instructor, keys, file.content.get("card", {}))
+    grid = maps.get("grid")
+    if grid is None or grid.shape != (config.dim,):
+        raise FormatError(file.path, f"a grid of {config.dim} numbers", "none that fits", "train or copy again")
+    return LatentActions(inverse, ahead_of, grid, mapped, instructor, keys, file.content.get("card", {}))
 
 
 def _map(file: WeightsFile, maps: Mapping[str, Tensor], name: str, dim: int) -> BodyMap:

@@ -33,11 +33,11 @@ class LatentTraining:
     pairs: PairsConfig = field(default_factory=PairsConfig)
     seed: int = 0
     """The order of pairs, their noise and the initial weights are functions of (seed, step)."""
-    steps: int = 700
+    steps: int = 1400
     """Optimiser steps."""
     batch: int = 32
     """Pairs a step."""
-    bottleneck: float = 4e-4
+    bottleneck: float = 1e-3
     """Weight of the nats that a code tells, beside the mean absolute error of a pixel (0…1)."""
     there_and_back: float = 0.0
     """Weight of: the opposite code takes the second frame back to the first. For worlds that can go back; it makes a

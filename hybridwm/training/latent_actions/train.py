@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -57,7 +58,7 @@ def train(config: LatentTraining, folder: Path) -> Path:
     trained = optimise(model, loss_at, scores, config, folder)
     model.load_state_dict(trained.average)
     model = model.cpu().eval().requires_grad_(False)
-    space = LatentActions(model.inverse, model.ahead, {})
+    space = LatentActions(model.inverse, model.ahead, usual_spread(model, held_out), {})
     if not config.pairs.source:
         space = fit_bodies(space, config.pairs)
     if config.words_steps and "walker" in space.bodies:
@@ -120,12 +121,22 @@ def validate(model: LatentActionModel, pairs: Pairs) -> dict[str, float]:
     return {"psnr": psnr, "copy": copy, "nats": float(torch.cat(nats).mean())}
 
 
+@torch.no_grad()
+def usual_spread(model: LatentActionModel, pairs: Pairs) -> Float[Tensor, "d"]:
+    """The median spread of each number of a code; 0 for codes without noise."""
+    if not model.config.noise:
+        return torch.zeros(model.config.dim)
+    parts = [pairs[slice(i, i + 64)] for i in range(0, len(pairs), 64)]
+    spreads = [model.inverse(p.before.float() / 255, p.after.float() / 255, p.match)[1] for p in parts]
+    return (torch.cat(spreads) / 2).exp().median(0).values
+
+
 def fit_bodies(space: LatentActions, config: PairsConfig) -> LatentActions:
     """With maps of keys, of the walker and of wheels, from one set of labelled pairs of walks by keys, in rooms that
     training did not see. Wheels move the camera as a walker does that goes ahead and turns, so they share its map."""
     first = config.first_seed + config.rooms
     pairs, keys = labelled_keys(range(first, first + LABELLED_ROOMS), config.labelled)
-    codes = space.inverse(pairs.before.float() / 255, pairs.after.float() / 255, pairs.match)[0]
+    codes = space.read(pairs.before.float() / 255, pairs.after.float() / 255, pairs.match)
     walker = fit_map(pairs.actions, codes)
     drive = BodyMap(walker.encoder[[0, 2]].contiguous(), walker.decoder[:, [0, 2]].contiguous())
     return replace(space, bodies={"walker": walker, "drive": drive}, keys=fit_keys(codes, keys, len(ACTIONS)))

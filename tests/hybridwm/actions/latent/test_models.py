@@ -5,7 +5,7 @@ import torch
 
 from hybridwm.actions.latent.config import SIDE, LatentConfig
 from hybridwm.actions.latent.forward import ForwardModel, _grid, followed
-from hybridwm.actions.latent.inverse import InverseModel, divergence, drawn
+from hybridwm.actions.latent.inverse import InverseModel, divergence, drawn, rounded
 from hybridwm.actions.latent.matching import REACH, matched, small
 
 
@@ -71,6 +71,12 @@ def test_a_code_is_a_bell_and_tells_few_nats(frames):
     assert torch.equal(drawn(mean, spread, torch.zeros(2, 4)), mean)
     assert torch.allclose(divergence(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2))
     assert divergence(torch.ones(2, 4), torch.full((2, 4), -4.0)).min() > 5
+
+
+def test_rounding_takes_away_what_noise_hid():
+    grid = torch.tensor([0.5, 0.9, 0.0])
+    codes = torch.tensor([[0.7, 0.3, 0.123], [0.8, -0.2, 7.0]])
+    assert torch.equal(rounded(codes, grid), torch.tensor([[0.5, 0.0, 0.123], [1.0, 0.0, 7.0]]))
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"squarings": 9}, {"channels": 2}])

@@ -47,8 +47,10 @@ def test_clauses_are_divided(text, clauses):
     assert divided(text) == clauses
 
 
-@pytest.mark.parametrize(("text", "words"), [("w-8, j-4", False), ("jw-4", False),
-                                             ("turn left", True), ("stop;", True), ("w-4, turn left", True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("w-8, j-4", False), ("jw-4", False), ("turn left", True), ("stop;", True), ("w-4, turn left", True)],
+)
 def test_keys_are_not_taken_for_words(text, words):
     assert is_instruction(text) is words
 
