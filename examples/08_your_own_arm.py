@@ -1,4 +1,4 @@
-"""Your own memory and depth source in a study, beside the package's: two lines of YAML, each naming a class or function.
+"""Your own memory and depth source in a study, beside the package's: two lines of YAML that name them.
 
 In a file of its own, my_arms.py on PYTHONPATH, they are `my_arms:ObservedOnly` and `my_arms:careful_stereo`.
 """

@@ -31,8 +31,9 @@ def import_mujoco() -> Any:
             f"{os.environ.get('MUJOCO_GL', '')}; install it (Debian: libegl1 libgl1-mesa-dri, or libosmesa6) or unset "
             "MUJOCO_GL"
         ) from error
-    if mujoco.get_mju_user_warning() is None:  # else it appends to MUJOCO_LOG.TXT in whatever folder this runs in
-        mujoco.set_mju_user_warning(_warn)
+    library: Any = mujoco  # its stubs leave these two out
+    if library.get_mju_user_warning() is None:  # else it appends to MUJOCO_LOG.TXT in whatever folder this runs in
+        library.set_mju_user_warning(_warn)
     return mujoco
 
 

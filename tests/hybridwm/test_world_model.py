@@ -232,7 +232,7 @@ def test_memory_and_depth_must_go_together():
         world("splat", None)
     with pytest.raises(ValueError, match="uses no depth"):
         world("recent", "stereo")
-    with pytest.raises(ValueError, match="expected one of none, recent, .*, splat; got 'nearest'"):
+    with pytest.raises(ValueError, match="expected one of none, recent, .*, splat, or module:Class; got 'nearest'"):
         make_memory("nearest", eyes=2)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from recon import View, depth_source
 from recon.depth_sources import reads_depth
 from render import Camera

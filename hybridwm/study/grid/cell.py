@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors.torch import save_file
 from torch import Tensor
 
 from render.files import atomic_write
@@ -132,8 +132,8 @@ def _keep(out: Path, cell: Cell, shown: Mapping[str, Tensor]) -> None:
     folder = frames_folder(out) / f"{cell.trajectory}-{cell.scene:02d}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, frames in shown.items():
-        with atomic_write(folder / f"{name}.npy") as temporary, open(temporary, "wb") as stream:
-            np.save(stream, to_uint8(frames))
+        with atomic_write(folder / f"{name}.safetensors") as temporary:
+            save_file({"frames": torch.from_numpy(to_uint8(frames).copy())}, temporary)
 
 
 def frames_folder(out: Path) -> Path:

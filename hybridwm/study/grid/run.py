@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file
 
 from ... import environment
 from ...run_folder import RunFolder
@@ -169,14 +168,14 @@ def _videos(study: StudyConfig, folder: Path) -> None:
         for scene in range(min(study.videos, study.scenes)):
             stem = f"{name}-{scene:02d}"
             places = [frames_folder(folder) / stem, *sorted(folder.glob(f"shard-*/rollouts/frames/{stem}"))]
-            files = {path.stem: path for place in places for path in place.glob("*.npy")}
+            files = {path.stem: path for place in places for path in place.glob("*.safetensors")}
             shown = [arm for arm in (*study.arms, *GUARDS) if arm in files]
             if not shown:
                 continue
             episode = setting_of(trajectory, study.first_seed + scene, size, study.world).episode
             panels = {"truth": episode.truth}
             for arm in shown:
-                panels[arm] = torch.from_numpy(np.load(files[arm], allow_pickle=False)).float() / 255
+                panels[arm] = load_file(files[arm])["frames"].float() / 255
             write_panels(folder / "rollouts" / stem, episode, panels)
 
 
