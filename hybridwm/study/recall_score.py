@@ -2,7 +2,7 @@
 
 NMR = mean(R - B) / mean(S - B) over pairs of frames of one rollout: R pairs of the same camera, B pairs of as long a
 gap and of other cameras, S pairs of neighbours (R2M-Bench, arXiv 2608.27328; its sampling, with constants fixed here).
-1: as like as neighbours are, which are a step apart, so that the truth has 2 to 5; 0: no more alike than any two frames
+1: as like as neighbours are, which are a step apart, so that the truth has 2 to 6; 0: no more alike than any two frames
 so far apart. A frozen rollout, in which everything
 is alike, has no range and so no score. The likeness of two frames is -d, d their mean absolute difference after a blur
 of one pixel (retrieval.view_distances).
