@@ -97,7 +97,7 @@ def test_a_body_of_a_user_is_named_by_module_and_class():
     ("make", "message"),
     [
         (lambda: make_body("wheels"), "expected one of walker, drive"),
-        (lambda: make_body("nowhere_at_all:Body"), "module:Class that can be imported"),
+        (lambda: make_body("nowhere_at_all:Body"), "module:name that Python can import"),
         (lambda: make_body("drive", names=("a", "b", "c")), r"2 numbers for 'drive'.*got 3 \(a, b, c\)"),
         (lambda: DriveBody(period=0.0), "seconds above 0"),
         (lambda: DriveBody().read("jump"), "expected one of forward"),
