@@ -22,7 +22,7 @@ def import_ray() -> Any:
     """Ray, which tells nobody of its use unless the user wants it. Raises ModuleNotFoundError, with what to install."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"collect.ray: spreading over machines needs ray ({error}). Run: pip install 'hybridwm[cluster]'"
